@@ -1,0 +1,1 @@
+"""Voucherflow, the product. Nothing below this package imports Airflow."""
