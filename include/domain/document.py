@@ -57,6 +57,16 @@ class DocumentStatus(StrEnum):
 DUE_STATUSES = frozenset({DocumentStatus.APPROVED, DocumentStatus.ARCHIVED, DocumentStatus.UNKNOWN})
 
 
+class Disposition(StrEnum):
+    """What we have decided about a document's current revision."""
+
+    NOT_DUE = "not_due"  # not approved (yet), or withdrawn
+    PENDING = "pending"  # approved, not yet through the gate
+    ACCEPTED = "accepted"
+    QUARANTINED = "quarantined"
+    NO_VOUCHER = "no_voucher"  # accepted, and a rule says that it makes none
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Something the OA refers to: `id` is its key there, `code` the stable code people use, `name` for reading.

@@ -234,6 +234,22 @@ def content_digest(day: date, lines: tuple[JournalLine, ...] | tuple[LedgerLine,
     return digest([day, rows])
 
 
+class VoucherStatus(StrEnum):
+    """Where a voucher of ours stands. Only GENERATED, REJECTED and HELD may still be regenerated."""
+
+    GENERATED = "generated"
+    SENDING = "sending"  # intent is committed, the call is under way or its process died
+    UNKNOWN = "unknown"  # sent, answer lost: look before anything else
+    POSTED = "posted"
+    REJECTED = "rejected"  # the ledger refused the content
+    HELD = "held"  # its period is not open
+    CONFLICT = "conflict"  # the ledger has other content under our key: a person decides
+    CANCELLED = "cancelled"  # its document was withdrawn before it was sent
+
+
+UNSENT_STATUSES = frozenset({VoucherStatus.GENERATED, VoucherStatus.REJECTED, VoucherStatus.HELD})
+
+
 class PostingOutcome(StrEnum):
     """What became of one posting. UNKNOWN has one legal next step: look."""
 

@@ -1,0 +1,1 @@
+"""OA and expense systems."""

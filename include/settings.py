@@ -1,0 +1,291 @@
+"""Configuration: books (账簿) and sources, as YAML files that are checked whole before anything runs.
+
+`VOUCHERFLOW_CONFIG_DIR` points to another folder than include/config, `VOUCHERFLOW_STORE` to another database.
+Layout: `sources/<id>.yaml`, `books/<id>.yaml`, `rules/<book>/*.yaml`, `tables/<book>/*.csv`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from include.domain.document import DocumentKind
+from include.domain.errors import FixConfig
+from include.domain.money import AmountError, currency_decimals
+
+DEFAULT_CONFIG_DIR = Path(__file__).parent / "config"
+Model = TypeVar("Model", "Source", "Book")
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Label(_Closed):
+    """A name for people, Chinese first."""
+
+    zh: str
+    en: str
+
+    def __str__(self) -> str:
+        return f"{self.zh} / {self.en}"
+
+
+class FormRule(_Closed):
+    """Which kind of document a form (and, if given, one of its templates) is. The first rule that fits wins."""
+
+    form: str
+    template: str = ""
+    kind: DocumentKind
+
+
+class Fields(_Closed):
+    """Keys in the OA's forms under which a company keeps what has no standard place."""
+
+    legal_entity: str = "法人实体"
+    project: str = "项目"
+    supplier: str = "供应商"
+    properties: Mapping[str, str] = Field(default_factory=dict)
+    """Further fields to carry along for conditions in rules: our name → key in the form."""
+
+
+class Source(_Closed):
+    """An OA or expense system that feeds one or more books."""
+
+    id: Slug
+    system: str
+    connection: str
+    timezone: str = "Asia/Shanghai"
+    functional_currency: str = "CNY"
+    start: date
+    """Documents changed before this day are never read."""
+    overlap_s: int = Field(default=600, ge=0, le=86_400)
+    """Every extract reads this far back behind its watermark, for clocks that differ and late commits."""
+    forms: Sequence[FormRule]
+    fields: Fields = Fields()
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings of that vendor's adapter alone, checked by it."""
+    file: str = Field(default="", exclude=True)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return _zone(value)
+
+    @field_validator("functional_currency")
+    @classmethod
+    def _known_currency(cls, value: str) -> str:
+        return _currency(value)
+
+    @property
+    def form_types(self) -> tuple[str, ...]:
+        """The form types to read, each once."""
+        return tuple(dict.fromkeys(rule.form for rule in self.forms))
+
+    def kind_of(self, form_type: str, template_id: str) -> DocumentKind:
+        """The kind of a document; UNKNOWN where no rule fits.
+
+        A template matches with or without the minor version that some systems append after a colon.
+        """
+        for rule in self.forms:
+            if rule.form == form_type and rule.template in ("", template_id, template_id.partition(":")[0]):
+                return rule.kind
+        return DocumentKind.UNKNOWN
+
+
+class Ledger(_Closed):
+    """The accounting system behind a book."""
+
+    system: str
+    connection: str
+    create_missing: Sequence[str] = ()
+    """Kinds of dimension values that may be made in the ledger when it lacks them."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Book(_Closed):
+    """One legal entity's ledger in one accounting system, fed by one source."""
+
+    id: Slug
+    name: Label
+    currency: str
+    timezone: str = "Asia/Shanghai"
+    source: Slug
+    legal_entities: Sequence[str] = Field(min_length=1)
+    """Codes (or ids) of the OA's legal entities whose documents belong here."""
+    receives_unassigned: bool = False
+    """Whether documents that fit no book are quarantined here; one book of each source must say yes."""
+    ledger: Ledger
+    voucher_date: Literal["approved", "paid", "submitted"] = "approved"
+    owner: str = "finance"
+    schedule: str = "0 6 * * *"
+    pool_slots: int = Field(default=1, ge=1)
+    file: str = Field(default="", exclude=True)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return _zone(value)
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, value: str) -> str:
+        return _currency(value)
+
+
+class Settings(_Closed):
+    """All configuration of one installation."""
+
+    config_dir: Path
+    sources: Mapping[str, Source]
+    books: Mapping[str, Book]
+
+    def book(self, book_id: str) -> Book:
+        """One book.
+
+        Raises:
+            FixConfig: there is none of that id; the message lists those that exist.
+        """
+        if book_id not in self.books:
+            known = "、".join(sorted(self.books)) or "（无 / none）"
+            raise FixConfig(
+                f"没有账簿 {book_id!r}，现有：{known} / no book {book_id!r}; there is: {known} ({self.config_dir}/books)"
+            )
+        return self.books[book_id]
+
+    def source_of(self, book: Book) -> Source:
+        return self.sources[book.source]
+
+    def books_of(self, source_id: str) -> tuple[Book, ...]:
+        """The books fed by a source, by id."""
+        return tuple(self.books[k] for k in sorted(self.books) if self.books[k].source == source_id)
+
+    def rules_dir(self, book: Book) -> Path:
+        return self.config_dir / "rules" / book.id
+
+    def tables_dir(self, book: Book) -> Path:
+        return self.config_dir / "tables" / book.id
+
+
+def config_dir() -> Path:
+    """The configuration folder in force."""
+    return Path(os.environ.get("VOUCHERFLOW_CONFIG_DIR") or DEFAULT_CONFIG_DIR)
+
+
+def store_url() -> str:
+    """The store's SQLAlchemy URL in force; a bare path means an SQLite file. Default: voucherflow.db in .run."""
+    value = os.environ.get("VOUCHERFLOW_STORE") or ".run/voucherflow.db"
+    return value if "://" in value else f"sqlite:///{Path(value).absolute()}"
+
+
+def load_settings(directory: Path | None = None) -> Settings:
+    """Read and check all books and sources.
+
+    Raises:
+        FixConfig: everything that is wrong, one line each with file, key and what is allowed.
+    """
+    root = directory or config_dir()
+    problems: list[str] = []
+    sources = _load_all(root / "sources", Source, problems)
+    books = _load_all(root / "books", Book, problems)
+    problems += _cross_check(sources, books)
+    if problems:
+        raise FixConfig("\n".join(problems))
+    return Settings(config_dir=root, sources=sources, books=books)
+
+
+def _load_all(folder: Path, model: type[Model], problems: list[str]) -> dict[str, Model]:
+    loaded: dict[str, Model] = {}
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    if not files:
+        problems.append(f"{folder}: 没有 *.yaml 配置 / no *.yaml file here")
+    for path in files:
+        try:
+            content = yaml.safe_load(path.read_text("utf-8"))
+            if not isinstance(content, dict):
+                raise FixConfig(f"{path}: 应为键值映射 / a mapping of keys is expected")
+            item = model.model_validate({**content, "file": str(path)})
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: 不是有效的 UTF-8 YAML / not valid UTF-8 YAML: {error}")
+        except ValidationError as error:
+            problems += [_explain(path, model, detail) for detail in error.errors()]
+        except FixConfig as error:
+            problems.append(str(error))
+        else:
+            if item.id != path.stem:
+                problems.append(f"{path}: id {item.id!r} 应与文件名一致 / must equal the file's name {path.stem!r}")
+            loaded[item.id] = item
+    return loaded
+
+
+def _explain(path: Path, model: type[BaseModel], detail: Any) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        valid = "、".join(_keys_at(model, detail["loc"][:-1]))
+        return f"{path}: {where}: 未知的键，可用：{valid} / unknown key, choose from: {valid}"
+    if detail["type"] == "missing":
+        return f"{path}: {where}: 缺少此键 / this key is missing"
+    return f"{path}: {where}: {detail['msg']} (value: {str(detail.get('input'))[:80]!r})"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = current.model_fields[part].annotation
+        nested = getattr(annotation, "__args__", ())
+        current = next((a for a in (annotation, *nested) if isinstance(a, type) and issubclass(a, BaseModel)), None)
+        if current is None:
+            return []
+    return sorted(name for name in current.model_fields if name != "file")
+
+
+def _cross_check(sources: Mapping[str, Source], books: Mapping[str, Book]) -> list[str]:
+    problems = []
+    for book in books.values():
+        if book.source not in sources:
+            known = "、".join(sorted(sources))
+            problems.append(f"{book.file}: source {book.source!r} 不存在，可选：{known} / unknown source, choose: {known}")
+    for source in sources.values():
+        fed = [book for book in books.values() if book.source == source.id]
+        catching = [book.id for book in fed if book.receives_unassigned]
+        if fed and len(catching) != 1:
+            problems.append(
+                f"{source.file}: 应恰有一个账簿设置 receives_unassigned: true，现有 {len(catching)} 个 / exactly one of its "
+                f"books must set receives_unassigned: true, {len(catching)} do: {', '.join(catching) or '-'}"
+            )
+        owners: dict[str, str] = {}
+        for book in fed:
+            for entity in book.legal_entities:
+                if entity in owners:
+                    problems.append(
+                        f"{book.file}: 法人实体 {entity!r} 已属于账簿 {owners[entity]!r} / legal entity {entity!r} "
+                        f"already belongs to book {owners[entity]!r}"
+                    )
+                owners[entity] = book.id
+    return problems
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"没有时区 {value!r}，例如 Asia/Shanghai / no such time zone, e.g. Asia/Shanghai") from None
+    return value
+
+
+def _currency(value: str) -> str:
+    try:
+        currency_decimals(value)
+    except AmountError:
+        raise ValueError(f"没有币种 {value!r}，例如 CNY / no such ISO 4217 currency, e.g. CNY") from None
+    return value
