@@ -221,7 +221,9 @@ def _load_all(folder: Path, model: type[Model], problems: list[str]) -> dict[str
             problems.append(str(error))
         else:
             if item.id != path.stem:
-                problems.append(f"{path}: id {item.id!r} 应与文件名一致 / must equal the file's name {path.stem!r}")
+                problems.append(
+                    f"{path}: id {item.id!r} 应与文件名一致 / must equal the file's name {path.stem!r}"
+                )
             loaded[item.id] = item
     return loaded
 
@@ -243,7 +245,9 @@ def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
             continue
         annotation = current.model_fields[part].annotation
         nested = getattr(annotation, "__args__", ())
-        current = next((a for a in (annotation, *nested) if isinstance(a, type) and issubclass(a, BaseModel)), None)
+        current = next(
+            (a for a in (annotation, *nested) if isinstance(a, type) and issubclass(a, BaseModel)), None
+        )
         if current is None:
             return []
     return sorted(name for name in current.model_fields if name != "file")
@@ -254,7 +258,9 @@ def _cross_check(sources: Mapping[str, Source], books: Mapping[str, Book]) -> li
     for book in books.values():
         if book.source not in sources:
             known = "、".join(sorted(sources))
-            problems.append(f"{book.file}: source {book.source!r} 不存在，可选：{known} / unknown source, choose: {known}")
+            problems.append(
+                f"{book.file}: source {book.source!r} 不存在，可选：{known} / unknown source, choose: {known}"
+            )
     for source in sources.values():
         fed = [book for book in books.values() if book.source == source.id]
         catching = [book.id for book in fed if book.receives_unassigned]
@@ -279,7 +285,9 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"没有时区 {value!r}，例如 Asia/Shanghai / no such time zone, e.g. Asia/Shanghai") from None
+        raise ValueError(
+            f"没有时区 {value!r}，例如 Asia/Shanghai / no such time zone, e.g. Asia/Shanghai"
+        ) from None
     return value
 
 

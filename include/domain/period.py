@@ -34,7 +34,9 @@ class FiscalPeriod:
         """
         match = _CODE.match(code)
         if match is None:
-            raise ValueError(f"会计期间应写作 2026-01，而不是 {code!r} / a period is written 2026-01, not {code!r}")
+            raise ValueError(
+                f"会计期间应写作 2026-01，而不是 {code!r} / a period is written 2026-01, not {code!r}"
+            )
         return cls(int(match[1]), int(match[2]))
 
     @property

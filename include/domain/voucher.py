@@ -29,7 +29,9 @@ class UnbalancedVoucher(InvalidVoucher):
     """Debits and credits differ; `difference` is debits minus credits in minor units."""
 
     def __init__(self, key: str, difference: Money) -> None:
-        super().__init__(f"凭证 {key} 借贷不平，差额 {difference} / voucher {key} does not balance, by {difference}")
+        super().__init__(
+            f"凭证 {key} 借贷不平，差额 {difference} / voucher {key} does not balance, by {difference}"
+        )
         self.difference = difference
 
 

@@ -1,0 +1,79 @@
+"""The user of the gateway and its rights: read the books, make parties and analytic values, create and post moves.
+
+The user is no administrator and in none of Tryton's own groups, so it cannot change the chart, reopen a period, or
+delete anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+GATEWAY_LOGIN = "voucherflow"
+GROUP = "Voucherflow Gateway"
+
+RIGHTS = {
+    "account.move": ("read", "create", "write"),
+    "account.move.line": ("read", "create", "write"),
+    "analytic_account.line": ("read", "create"),
+    "analytic_account.account": ("read", "create"),
+    "account.general_ledger.account": ("read",),
+    "account.journal.period": ("read", "create"),
+    "party.party": ("read", "create"),
+}
+"""Models that Tryton closes to everybody, and what of them the gateway may do; all others are as open as Tryton has them."""
+
+READABLE_FIELDS = ("balance", "debit", "credit")
+"""Fields of `account.account` that Tryton shows to its accounting group only; the trial balance needs them."""
+
+
+def ensure_gateway_user(pool: Any, company: Any, password: str) -> bool:
+    """Make the user, or give the one that exists this password; True when it was made."""
+    User = pool.get("res.user")
+    group = _ensure_group(pool)
+    found = User.search([("login", "=", GATEWAY_LOGIN)])
+    if found:
+        User.write(found, {"password": password})
+        return False
+    User.create(
+        [
+            {
+                "name": "Voucherflow",
+                "login": GATEWAY_LOGIN,
+                "password": password,
+                "groups": [("add", [group.id])],
+                "companies": [("add", [company.id])],
+                "company": company.id,
+            }
+        ]
+    )
+    return True
+
+
+def _ensure_group(pool: Any) -> Any:
+    Group = pool.get("res.group")
+    found = Group.search([("name", "=", GROUP)])
+    if found:
+        return found[0]
+    (group,) = Group.create([{"name": GROUP}])
+    pool.get("ir.model.access").create(
+        [
+            {"model": model, "group": group.id, **{f"perm_{right}": right in rights for right in _ALL_RIGHTS}}
+            for model, rights in RIGHTS.items()
+        ]
+    )
+    pool.get("ir.model.field.access").create(
+        [
+            {
+                "model": "account.account",
+                "field": name,
+                "group": group.id,
+                "perm_read": True,
+                "perm_write": False,
+            }
+            for name in READABLE_FIELDS
+        ]
+    )
+    return group
+
+
+_ALL_RIGHTS = ("read", "write", "create", "delete")

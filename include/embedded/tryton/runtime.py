@@ -1,0 +1,90 @@
+"""Open a Tryton database in this process.
+
+Tryton keeps its settings and its registry of models in module globals, keyed by the name of the database, so a process
+works with one ledger at a time: `opened` refuses a second one and forgets the first when it is done.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from include.embedded.tryton.errors import LedgerSetupError
+
+MODULES = ("account", "analytic_account")
+"""What is activated; Tryton adds what they need: party, company, currency."""
+
+
+def database_name(database: Path) -> str:
+    """The name under which Tryton serves the file: `/var/ledger/books.sqlite` is `books`.
+
+    Raises:
+        LedgerSetupError: the file name is not one that Tryton can serve under a URL.
+    """
+    if database.suffix != ".sqlite" or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", database.stem):
+        raise LedgerSetupError(
+            f"{database}: 账簿文件名应为字母、数字、下划线加 .sqlite。"
+            "Name the ledger's file with letters, digits and _ and the ending .sqlite, for example ledger.sqlite."
+        )
+    return database.stem
+
+
+def active_modules(database: Path) -> set[str]:
+    """The modules that are activated in the file; empty when it is absent or holds no Tryton database.
+
+    Raises:
+        LedgerSetupError: the file is not a SQLite database, or another program keeps it locked.
+    """
+    if not database.exists() or database.stat().st_size == 0:
+        return set()
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ir_module'").fetchone():
+                raise LedgerSetupError(
+                    f"{database}: 这个文件不是 Tryton 账簿。The file holds another database; choose another name."
+                )
+            return {
+                name for (name,) in connection.execute("SELECT name FROM ir_module WHERE state = 'activated'")
+            }
+    except sqlite3.DatabaseError as error:
+        raise LedgerSetupError(f"{database}: 无法读取。The file cannot be read as SQLite: {error}") from error
+
+
+def is_complete(database: Path) -> bool:
+    return active_modules(database) >= set(MODULES)
+
+
+@contextmanager
+def opened(database: Path, *, update: tuple[str, ...] = ()) -> Iterator[Any]:
+    """The pool of models of a ledger's file, which must exist; `update` names modules to activate first.
+
+    Raises:
+        LedgerSetupError: this process already has a ledger open.
+    """
+    name = database_name(database)
+    from trytond import backend, config
+    from trytond.cache import Cache
+    from trytond.pool import Pool
+
+    if Pool.database_list():
+        raise LedgerSetupError(
+            "一个进程只能打开一个账簿。This process already has a ledger open; use another process."
+        )
+    config.set("database", "uri", "sqlite://")
+    config.set("database", "path", str(database.absolute().parent))
+    config.set("web", "root", "")
+    file = backend.Database(name).connect()
+    if not file.test():
+        file.init()
+    file.close()
+    pool = Pool(name)
+    try:
+        pool.init(update=list(update), lang=["en"] if update else None, activatedeps=bool(update))
+        yield pool
+    finally:
+        Pool.stop(name)
+        Cache.drop(name)

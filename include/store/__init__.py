@@ -1,0 +1,1 @@
+"""The store: SQLAlchemy tables, migrations and the repository. SQLite or PostgreSQL."""
