@@ -6,9 +6,10 @@ raises; it never answers "no".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -24,6 +25,18 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Aware, UTC."""
         ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +153,10 @@ class LedgerGateway(Protocol):
     proof_level: ProofLevel
     batch_size: int
     """How many vouchers one `post` call may carry."""
+    settle_s: float
+    """How long after a lost call the ledger may still be working on it; only then is "not found" a proof."""
+    dimension_kinds: frozenset[str]
+    """The kinds of dimensions that it keeps on lines and gives back."""
 
     def chart(self) -> Chart: ...
 

@@ -189,13 +189,28 @@ class SourceDocument:
     def content_digest(self) -> str:
         """Digest of what matters to accounting.
 
-        Status, approval history, times of change and the voucher number are left out, so that our own
-        write-back, an archiving or a comment does not look like a changed document.
+        Left out: status, approval history, times of change, the voucher number, names and codes of what is
+        referred to, and what only some of a source's answers carry. So our own write-back, an archiving, a
+        comment or a renamed department does not look like a changed document.
         """
-        content = asdict(self)
-        for name in ("status", "updated_at", "approvals", "voucher_no", "title", "attachments", "created_at"):
-            del content[name]
+        content = {name: _stable(value) for name, value in asdict(self).items() if name not in _NOT_CONTENT}
         return digest(content)
+
+
+_NOT_CONTENT = frozenset(
+    {"status", "updated_at", "approvals", "voucher_no", "title", "attachments", "created_at", "links"}
+)
+
+
+def _stable(value: Any) -> Any:
+    """The value with references cut down to their ids and without invoice totals, which are read separately."""
+    if isinstance(value, Mapping):
+        if set(value) == {"id", "code", "name"}:
+            return value["id"]
+        return {key: _stable(item) for key, item in value.items() if key != "total"}
+    if isinstance(value, list | tuple):
+        return [_stable(item) for item in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)

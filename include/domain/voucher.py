@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -171,11 +172,6 @@ class Voucher:
         """Debit total, which is the credit total too."""
         return Money(sum(x.amount.minor for x in self.lines if x.side is Side.DEBIT), self.currency)
 
-    @property
-    def content_digest(self) -> str:
-        """What the voucher says, without who it is: date and the lines in any order."""
-        return content_digest(self.date, self.lines)
-
 
 class LedgerVoucherState(StrEnum):
     DRAFT = "draft"
@@ -211,15 +207,16 @@ class LedgerVoucher:
     def key(self) -> VoucherKey | None:
         return VoucherKey.parse(self.reference)
 
-    @property
-    def content_digest(self) -> str:
-        return content_digest(self.date, self.lines)
 
+def content_digest(
+    day: date,
+    lines: Sequence[JournalLine] | Sequence[LedgerLine],
+    dimension_kinds: Collection[str] | None = None,
+) -> str:
+    """Digest of a voucher's content, the same for ours and for the ledger's copy of it, lines in any order.
 
-def content_digest(day: date, lines: tuple[JournalLine, ...] | tuple[LedgerLine, ...]) -> str:
-    """Digest of a voucher's content, the same for ours and for the ledger's copy of it.
-
-    Summaries and names are left out: ledgers shorten them.
+    Summaries and names are left out, since ledgers shorten them; so are dimensions of other kinds than
+    `dimension_kinds`, where a ledger cannot hold all (None: all count).
     """
     rows = sorted(
         [
@@ -229,7 +226,11 @@ def content_digest(day: date, lines: tuple[JournalLine, ...] | tuple[LedgerLine,
             line.amount.minor,
             line.transaction.currency if line.transaction else "",
             line.transaction.minor if line.transaction else 0,
-            *(f"{d.kind}={d.code}" for d in sorted(line.dimensions)),
+            *(
+                f"{d.kind}={d.code}"
+                for d in sorted(line.dimensions)
+                if dimension_kinds is None or d.kind in dimension_kinds
+            ),
         ]
         for line in lines
     )
