@@ -52,23 +52,27 @@ class VoucherKey:
 
     def __post_init__(self) -> None:
         for name in ("book", "source", "document_id", "event"):
-            value = getattr(self, name)
-            if not value or "/" in value:
-                raise InvalidVoucher(f"voucher key: {name} {value!r} is empty or holds '/'")
+            if not getattr(self, name):
+                raise InvalidVoucher(f"voucher key without {name}")
 
     def __str__(self) -> str:
-        return f"VF/{self.book}/{self.source}/{self.document_id}/{self.event}/{self.revision}"
+        parts = (self.book, self.source, self.document_id, self.event)
+        return "/".join(["VF", *(_escape(part) for part in parts), str(self.revision)])
 
     @classmethod
     def parse(cls, text: str) -> VoucherKey | None:
         """Read a key out of a ledger's reference field; None where the text is not one of ours."""
         parts = text.split("/")
-        if len(parts) != 6 or parts[0] != "VF" or not parts[5].isdecimal():
+        if len(parts) != 6 or parts[0] != "VF" or not parts[5].isdecimal() or not all(parts):
             return None
-        try:
-            return cls(parts[1], parts[2], parts[3], parts[4], int(parts[5]))
-        except InvalidVoucher:
-            return None
+        book, source, document_id, event = (
+            part.replace("%2F", "/").replace("%25", "%") for part in parts[1:5]
+        )
+        return cls(book, source, document_id, event, int(parts[5]))
+
+
+def _escape(part: str) -> str:
+    return part.replace("%", "%25").replace("/", "%2F")
 
 
 def key_prefix(book: str) -> str:

@@ -1,0 +1,49 @@
+"""The store as stages see it: one engine, four repositories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from include.ports import Clock, SystemClock
+from include.store.documents import Documents
+from include.store.engine import open_engine
+from include.store.leases import Leases
+from include.store.migrate import require_current
+from include.store.reconciliations import Reconciliations
+from include.store.vouchers import Vouchers
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All that is kept. Safe to share between threads."""
+
+    engine: Engine
+    documents: Documents
+    vouchers: Vouchers
+    leases: Leases
+    reconciliations: Reconciliations
+
+
+def open_store(url: str, clock: Clock | None = None) -> Store:
+    """Open a store whose schema is current.
+
+    Raises:
+        FixConfig: wrong URL or schema, with the command to run.
+        RetryLater: the database does not answer.
+    """
+    engine = open_engine(url)
+    require_current(engine)
+    return assemble(engine, clock or SystemClock())
+
+
+def assemble(engine: Engine, clock: Clock) -> Store:
+    """The repositories over an engine that is known to be good."""
+    return Store(
+        engine,
+        Documents(engine),
+        Vouchers(engine, clock),
+        Leases(engine, clock),
+        Reconciliations(engine, clock),
+    )

@@ -1,0 +1,399 @@
+"""Vouchers in the store: generated sets, the states of posting, and attempts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, func, insert, select, update
+
+from include.domain.account import AuxiliaryDimension
+from include.domain.document import Disposition
+from include.domain.money import Money
+from include.domain.voucher import (
+    UNSENT_STATUSES,
+    JournalLine,
+    PostingOutcome,
+    RuleTrace,
+    Side,
+    Voucher,
+    VoucherKey,
+    VoucherStatus,
+    content_digest,
+)
+from include.ports import Clock
+from include.store import audit, leases
+from include.store import tables as t
+from include.store.documents import Scope, chunks, in_scope, sent_voucher_of
+from include.store.engine import reading, writing
+from include.store.leases import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVoucher:
+    """A voucher with its row id and where it stands. `intent_at` is the last time it was sent."""
+
+    id: int
+    status: VoucherStatus
+    voucher: Voucher
+    content_digest: str | None
+    ledger_id: str
+    ledger_number: str
+    intent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What becomes of one voucher after a call or a look."""
+
+    id: int
+    key: VoucherKey
+    status: VoucherStatus
+    outcome: PostingOutcome | None
+    ledger_id: str = ""
+    number: str = ""
+    message: str = ""
+
+
+class Vouchers:
+    """Reads and writes of vouchers. Every public method is one transaction; writes check the lease they are given."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.engine = engine
+        self.clock = clock
+
+    def frames_to_generate(
+        self, book: str, scope: Scope, size: int
+    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+        """Accepted documents without a sent voucher, `size` at a time, with their lines and written-off loans.
+
+        Columns are those of the tables `source_document`, `source_line`, `source_write_off`.
+        """
+        d = t.source_document
+        last = 0
+        while True:
+            condition = and_(
+                d.c.book == book,
+                d.c.is_current,
+                d.c.disposition.in_([Disposition.ACCEPTED, Disposition.NO_VOUCHER]),
+                in_scope(scope),
+                ~sent_voucher_of(d.c.id),
+                d.c.id > last,
+            )
+            pks = select(d.c.id).where(condition).order_by(d.c.id).limit(size).subquery()
+            with reading(self.engine) as connection:
+                documents = _frame(
+                    connection, select(d).where(d.c.id.in_(select(pks.c.id))).order_by(d.c.id), d
+                )
+                if documents.is_empty():
+                    return
+                parts = [
+                    _frame(connection, select(table).where(table.c.document_pk.in_(select(pks.c.id))), table)
+                    for table in (t.source_line, t.source_write_off)
+                ]
+            last = int(documents["id"].max())  # type: ignore[arg-type] # the column is never empty here
+            yield documents, parts[0], parts[1]
+
+    def save_generated(
+        self,
+        book: str,
+        document_pks: Sequence[int],
+        vouchers: Sequence[Mapping[str, Any]],
+        lines: Mapping[str, Sequence[Mapping[str, Any]]],
+    ) -> None:
+        """Replace the unsent vouchers of these documents by the ones given; `lines` are by voucher key.
+
+        A voucher that was generated before under the same key keeps its row; one that is no longer produced
+        is cancelled.
+        """
+        v = t.voucher
+        with writing(self.engine) as connection:
+            before = {
+                row.key: row
+                for part in chunks(document_pks)
+                for row in connection.execute(
+                    select(v.c.id, v.c.key, v.c.status).where(v.c.document_pk.in_(part))
+                )
+            }
+            unsent = {
+                key: row.id
+                for key, row in before.items()
+                if row.status in UNSENT_STATUSES or row.status == VoucherStatus.CANCELLED
+            }
+            for part in chunks(list(unsent.values())):
+                connection.execute(delete(t.journal_line).where(t.journal_line.c.voucher_id.in_(part)))
+                connection.execute(update(v).where(v.c.id.in_(part)).values(status=VoucherStatus.CANCELLED))
+            rows = [
+                {
+                    **row,
+                    "book": book,
+                    "status": VoucherStatus.GENERATED,
+                    "message": "",
+                    "content_digest": None,
+                    "generated_at": self.clock.now(),
+                }
+                for row in vouchers
+                if row["key"] not in before or row["key"] in unsent
+            ]
+            ids = dict(unsent)
+            again = [{"pk": unsent[row["key"]], "row": row} for row in rows if row["key"] in unsent]
+            _update_vouchers(connection, again)
+            fresh = [row for row in rows if row["key"] not in unsent]
+            if fresh:
+                ids |= {
+                    row.key: row.id for row in connection.execute(insert(v).returning(v.c.id, v.c.key), fresh)
+                }
+            new_lines = [
+                {"voucher_id": ids[row["key"]], **line} for row in rows for line in lines[row["key"]]
+            ]
+            if new_lines:
+                connection.execute(insert(t.journal_line), new_lines)
+
+    def withdraw(self, document_pks: Sequence[int]) -> None:
+        """Cancel the unsent vouchers of documents that failed after generation."""
+        with writing(self.engine) as connection:
+            for part in chunks(document_pks):
+                connection.execute(
+                    update(t.voucher)
+                    .where(t.voucher.c.document_pk.in_(part), t.voucher.c.status.in_(UNSENT_STATUSES))
+                    .values(status=VoucherStatus.CANCELLED)
+                )
+
+    def count(self, book: str, scope: Scope, statuses: Iterable[VoucherStatus]) -> int:
+        v = t.voucher
+        with reading(self.engine) as connection:
+            return (
+                connection.scalar(
+                    select(func.count()).where(
+                        v.c.book == book, v.c.status.in_(list(statuses)), _dated(scope)
+                    )
+                )
+                or 0
+            )
+
+    def batch(
+        self, book: str, scope: Scope, statuses: Iterable[VoucherStatus], size: int, after_id: int = 0
+    ) -> list[StoredVoucher]:
+        """The next vouchers in these states, in the order of their ids, as whole values."""
+        v = t.voucher
+        with reading(self.engine) as connection:
+            ids = connection.scalars(
+                select(v.c.id)
+                .where(v.c.book == book, v.c.status.in_(list(statuses)), _dated(scope), v.c.id > after_id)
+                .order_by(v.c.id)
+                .limit(size)
+            ).all()
+            return load(connection, ids)
+
+    def mark_sending(
+        self, lease: Lease, batch: Sequence[StoredVoucher], dimension_kinds: frozenset[str]
+    ) -> dict[int, str]:
+        """Commit the intent to post before the call is made; returns the content digests by voucher id."""
+        digests = {s.id: content_digest(s.voucher.date, s.voucher.lines, dimension_kinds) for s in batch}
+        v = t.voucher
+        with writing(self.engine) as connection:
+            leases.check(connection, lease, self.clock.now())
+            connection.execute(
+                update(v)
+                .where(v.c.id == bindparam("pk"))
+                .values(status=VoucherStatus.SENDING, content_digest=bindparam("sent_digest"), message=""),
+                [{"pk": pk, "sent_digest": value} for pk, value in digests.items()],
+            )
+            connection.execute(
+                insert(t.posting_attempt),
+                [
+                    _attempt(lease, pk, "intent", self.clock.now(), content_digest=value)
+                    for pk, value in digests.items()
+                ],
+            )
+        return digests
+
+    def settle(self, lease: Lease, settlements: Sequence[Settlement], step: str = "outcome") -> None:
+        """Record what became of vouchers, with an attempt each and an audit event for those now in the ledger."""
+        if not settlements:
+            return
+        v = t.voucher
+        now = self.clock.now()
+        with writing(self.engine) as connection:
+            leases.check(connection, lease, now)
+            digests = {
+                row.id: row.content_digest or ""
+                for part in chunks([s.id for s in settlements])
+                for row in connection.execute(select(v.c.id, v.c.content_digest).where(v.c.id.in_(part)))
+            }
+            connection.execute(
+                update(v)
+                .where(v.c.id == bindparam("pk"))
+                .values(
+                    status=bindparam("new_status"),
+                    message=bindparam("new_message"),
+                    ledger_id=bindparam("new_ledger_id"),
+                    ledger_number=bindparam("new_number"),
+                    posted_at=bindparam("new_posted_at"),
+                ),
+                [
+                    {
+                        "pk": s.id,
+                        "new_status": s.status,
+                        "new_message": s.message,
+                        "new_ledger_id": s.ledger_id,
+                        "new_number": s.number,
+                        "new_posted_at": now if s.status is VoucherStatus.POSTED else None,
+                    }
+                    for s in settlements
+                ],
+            )
+            connection.execute(
+                insert(t.posting_attempt),
+                [
+                    _attempt(
+                        lease,
+                        s.id,
+                        step,
+                        now,
+                        content_digest=digests[s.id],
+                        outcome=s.outcome or "",
+                        ledger_id=s.ledger_id,
+                        message=s.message[:2000],
+                    )
+                    for s in settlements
+                ],
+            )
+            audit.append(
+                connection,
+                [
+                    audit.AuditEvent(
+                        lease.holder,
+                        lease.book,
+                        "voucher.posted" if s.status is VoucherStatus.POSTED else f"voucher.{s.status}",
+                        str(s.key),
+                        {"ledger_id": s.ledger_id, "number": s.number, "digest": digests[s.id]},
+                    )
+                    for s in settlements
+                    if s.status in {VoucherStatus.POSTED, VoucherStatus.CONFLICT}
+                ],
+                now,
+            )
+
+    def renumber(self, numbers: Mapping[str, str], book: str) -> None:
+        """Take over voucher numbers that the ledger changed, by ledger id."""
+        v = t.voucher
+        with writing(self.engine) as connection:
+            if numbers:
+                connection.execute(
+                    update(v)
+                    .where(v.c.book == book, v.c.ledger_id == bindparam("lid"))
+                    .values(ledger_number=bindparam("new_number")),
+                    [{"lid": ledger_id, "new_number": number} for ledger_id, number in numbers.items()],
+                )
+
+
+def load(connection: Connection, ids: Sequence[int]) -> list[StoredVoucher]:
+    """Vouchers as values, in the order of their ids.
+
+    Raises:
+        InvalidVoucher: what is stored does not balance; the store was altered by hand.
+    """
+    v, j, a = t.voucher, t.journal_line, t.posting_attempt
+    found: list[StoredVoucher] = []
+    for part in chunks(ids):
+        rows = connection.execute(select(v).where(v.c.id.in_(part)).order_by(v.c.id)).all()
+        lines: dict[int, list[Row[Any]]] = {}
+        for line in connection.execute(
+            select(j).where(j.c.voucher_id.in_(part)).order_by(j.c.voucher_id, j.c.line_no)
+        ):
+            lines.setdefault(line.voucher_id, []).append(line)
+        intents = {
+            row.voucher_id: row.at
+            for row in connection.execute(
+                select(a.c.voucher_id, func.max(a.c.at).label("at"))
+                .where(a.c.voucher_id.in_(part), a.c.step == "intent")
+                .group_by(a.c.voucher_id)
+            )
+        }
+        found += [_stored(row, lines.get(row.id, []), intents.get(row.id)) for row in rows]
+    return found
+
+
+def _stored(row: Row[Any], lines: Sequence[Row[Any]], intent_at: datetime | None) -> StoredVoucher:
+    key = VoucherKey(row.book, row.source, row.document_id, row.event, row.revision)
+    voucher = Voucher(
+        key=key,
+        word=row.word,
+        date=row.date,
+        lines=tuple(_line(line, row.currency) for line in lines),
+        attachments=row.attachments,
+        rule_digest=row.rule_digest,
+    )
+    return StoredVoucher(
+        row.id,
+        VoucherStatus(row.status),
+        voucher,
+        row.content_digest,
+        row.ledger_id,
+        row.ledger_number,
+        intent_at,
+    )
+
+
+def _line(row: Row[Any], currency: str) -> JournalLine:
+    return JournalLine(
+        line_no=row.line_no,
+        side=Side(row.side),
+        account=row.account,
+        amount=Money(row.amount_minor, currency),
+        summary=row.summary,
+        dimensions=tuple(AuxiliaryDimension(*part) for part in json.loads(row.dimensions)),
+        transaction=Money(row.transaction_minor, row.transaction_currency)
+        if row.transaction_currency
+        else None,
+        trace=RuleTrace(
+            row.template, row.template_line, row.entry, row.table_name, row.table_row, row.source_line_no
+        ),
+    )
+
+
+def _dated(scope: Scope) -> Any:
+    day: Any = t.voucher.c.date
+    conditions = [day >= scope.date_from] if scope.date_from else []
+    conditions += [day <= scope.date_to] if scope.date_to else []
+    return and_(True, *conditions)
+
+
+def _update_vouchers(connection: Connection, again: Sequence[Mapping[str, Any]]) -> None:
+    if not again:
+        return
+    v = t.voucher
+    names = list(again[0]["row"])
+    connection.execute(
+        update(v).where(v.c.id == bindparam("pk")).values({name: bindparam(f"new_{name}") for name in names}),
+        [{"pk": item["pk"], **{f"new_{name}": item["row"][name] for name in names}} for item in again],
+    )
+
+
+def _attempt(lease: Lease, pk: int, step: str, at: datetime, **values: Any) -> dict[str, Any]:
+    return {
+        "voucher_id": pk,
+        "fence": lease.fence,
+        "step": step,
+        "outcome": "",
+        "content_digest": "",
+        "ledger_id": "",
+        "message": "",
+        "at": at,
+        **values,
+    }
+
+
+_POLARS = {int: pl.Int64, str: pl.String, bool: pl.Boolean, date: pl.Date, datetime: pl.Datetime("us", "UTC")}
+
+
+def _frame(connection: Connection, statement: Any, table: Any) -> pl.DataFrame:
+    """A result as a frame whose column types do not depend on the values in it."""
+    schema: dict[str, Any] = {column.name: _POLARS[column.type.python_type] for column in table.columns}
+    rows = connection.execute(statement).all()
+    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
