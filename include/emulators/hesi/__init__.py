@@ -3,7 +3,7 @@
 from include.emulators.hesi.app import build_app
 from include.emulators.hesi.clock import EmulatorClock
 from include.emulators.hesi.faults import Faults
-from include.emulators.hesi.generator import generate_world
+from include.emulators.hesi.generated.generator import generate_world
 from include.emulators.hesi.model import EmulatorError, Truth
 from include.emulators.hesi.server import ADMIN_KEY, APP_KEY, APP_SECRET, running, serve
 from include.emulators.hesi.world import World

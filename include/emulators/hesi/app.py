@@ -12,7 +12,7 @@ from include.emulators.hesi import endpoints_auth, endpoints_flows, endpoints_in
 from include.emulators.hesi.admin import admin_routes
 from include.emulators.hesi.clock import EmulatorClock
 from include.emulators.hesi.faults import FaultMiddleware, Faults
-from include.emulators.hesi.protocol import ApiError, BareAnswer, Handler, Service, Tokens
+from include.emulators.hesi.protocol import ApiError, BareError, Call, Handler, Service, Tokens
 from include.emulators.hesi.world import World
 
 DEFAULT_TOKEN_TTL_S = 2 * 3600
@@ -32,7 +32,8 @@ def build_app(
 
     Args:
         world: the company behind it.
-        app_key, app_secret: what getAccessToken accepts.
+        app_key: 接入账号, with
+        app_secret: 接入密码, what getAccessToken accepts.
         token_ttl_s: life of a first token in seconds; a refreshed one lives 32 days.
         faults: trouble to make; none by default.
         clock: time for tokens; the world's own by default.
@@ -46,7 +47,7 @@ def build_app(
         routes += [_route(service, *route, open_to_all=False) for route in module.ROUTES]
     if admin_key:
         routes += admin_routes(service, admin_key)
-    app = Starlette(routes=routes, exception_handlers={ApiError: _api_error, BareAnswer: _bare_answer})
+    app = Starlette(routes=routes, exception_handlers={ApiError: _api_error, BareError: _bare_answer})
     return FaultMiddleware(app, faults)
 
 
@@ -55,19 +56,19 @@ def _route(service: Service, method: str, path: str, handler: Handler, *, open_t
         service.requests[path] = service.requests.get(path, 0) + 1
         if not open_to_all and not service.tokens.is_valid(request.query_params.get("accessToken", "")):
             raise ApiError(403, "未授权")
-        return await handler(service, request)
+        return await handler(Call(service, request))
 
     # Only what the page documents: Starlette would add HEAD to GET, which does no harm.
     return Route(path, endpoint, methods=[method], name=f"{method} {path}")
 
 
-def _api_error(request: Request, error: Exception) -> Response:
+def _api_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         raise error
     return error.response()
 
 
-def _bare_answer(request: Request, error: Exception) -> Response:
-    if not isinstance(error, BareAnswer):
+def _bare_answer(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, BareError):
         raise error
     return error.response

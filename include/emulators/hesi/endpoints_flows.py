@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from include.emulators.hesi.model import Document, Loan, Repayment
 from include.emulators.hesi.money import decimal_text, money
 from include.emulators.hesi.protocol import (
     ApiError,
+    Call,
     Handler,
-    Service,
     active_filter,
     date_range,
     items_response,
@@ -127,60 +126,60 @@ def _states(text: str | None) -> frozenset[str] | None:
     return states | {"PROCESSING"} if "paying" in states else states
 
 
-async def get_apply_list(service: Service, request: Request) -> Response:
-    query = ListQuery.of(request.query_params)
-    start, count = page_of(request.query_params)
-    world = service.world
+async def get_apply_list(call: Call) -> Response:
+    query = ListQuery.of(call.params)
+    start, count = page_of(call.params)
+    world = call.world
     with world.lock:
-        found = _matching(service, query)
+        found = _matching(call, query)
         items = [world.render(document, detail=False) for document in found[start : start + count]]
     return items_response(items, len(found))
 
 
-def _matching(service: Service, query: ListQuery) -> list[Document]:
+def _matching(call: Call, query: ListQuery) -> list[Document]:
     """All documents of a query in order; kept until the world changes, for the pages that follow."""
-    key = (service.world.revision, query)
-    if service.query_cache is not None and service.query_cache[0] == key:
-        kept: list[Document] = service.query_cache[1]
+    key = (call.world.revision, query)
+    if call.service.query_cache is not None and call.service.query_cache[0] == key:
+        kept: list[Document] = call.service.query_cache[1]
         return kept
-    found = [document for document in service.world.documents.values() if query.accepts(document)]
+    found = [document for document in call.world.documents.values() if query.accepts(document)]
     found.sort(key=lambda document: (query.moment(document) or 0, document.id), reverse=query.descending)
-    service.query_cache = (key, found)
+    call.service.query_cache = (key, found)
     return found
 
 
-async def flow_details(service: Service, request: Request) -> Response:
-    flow_id = request.query_params.get("flowId")
+async def flow_details(call: Call) -> Response:
+    flow_id = call.params.get("flowId")
     if not flow_id:
         raise missing("flowId")
-    return _detail(service, service.world.documents.get(flow_id))
+    return _detail(call, call.world.documents.get(flow_id))
 
 
-async def flow_details_by_code(service: Service, request: Request) -> Response:
-    code = request.query_params.get("code")
+async def flow_details_by_code(call: Call) -> Response:
+    code = call.params.get("code")
     if not code:
         raise missing("code")
-    return _detail(service, service.world.by_code(code))
+    return _detail(call, call.world.by_code(code))
 
 
-def _detail(service: Service, document: Document | None) -> Response:
+def _detail(call: Call, document: Document | None) -> Response:
     if document is None:
         raise ApiError(412, "单据不存在")
     if not document.active:
         raise ApiError(412, "单据已删除")
-    with service.world.lock:
-        return JSONResponse({"value": service.world.render(document, detail=True)})
+    with call.world.lock:
+        return JSONResponse({"value": call.world.render(document, detail=True)})
 
 
-async def loan_info(service: Service, request: Request) -> Response:
+async def loan_info(call: Call) -> Response:
     """The loan record (借款包) of a document; its id stands behind a literal `$` in the path."""
-    raw = request.path_params["flow_id"]
+    raw = call.request.path_params["flow_id"]
     flow_id = raw.removeprefix("$")
-    loan = service.world.loans.get(flow_id)
-    if raw == flow_id or loan is None or not service.world.has_loan_record(loan):
+    loan = call.world.loans.get(flow_id)
+    if raw == flow_id or loan is None or not call.world.has_loan_record(loan):
         raise ApiError(400, f"根据借款单Id:{flow_id}, 获取不到对应的借款包,请核查")
-    with service.world.lock:
-        return JSONResponse({"value": _loan_body(service, loan)})
+    with call.world.lock:
+        return JSONResponse({"value": _loan_body(call, loan)})
 
 
 def _number(minor: int, scale: int) -> int | float:
@@ -189,8 +188,8 @@ def _number(minor: int, scale: int) -> int | float:
     return float(text) if "." in text else int(text)
 
 
-def _loan_body(service: Service, loan: Loan) -> Json:
-    world = service.world
+def _loan_body(call: Call, loan: Loan) -> Json:
+    world = call.world
     home = world.catalog.home
     state = world.loan_state(loan)
     document = world.documents[loan.flow_id]
@@ -231,16 +230,16 @@ def _loan_body(service: Service, loan: Loan) -> Json:
     }
 
 
-async def repayment_records(service: Service, request: Request) -> Response:
+async def repayment_records(call: Call) -> Response:
     """Records by `[id1,id2]` in the path; unknown ids are left out."""
-    text = request.path_params["ids"].strip()
+    text = call.request.path_params["ids"].strip()
     ids = [part.strip() for part in text.removeprefix("[").removesuffix("]").split(",")]
-    found = [service.world.repayments[part] for part in ids if part in service.world.repayments]
-    return items_response([_repayment_body(service, record) for record in found])
+    found = [call.world.repayments[part] for part in ids if part in call.world.repayments]
+    return items_response([_repayment_body(call, record) for record in found])
 
 
-def _repayment_body(service: Service, record: Repayment) -> Json:
-    world = service.world
+def _repayment_body(call: Call, record: Repayment) -> Json:
+    world = call.world
     loan = world.loans[record.loan_flow_id]
     return {
         "pipeline": 1,
@@ -267,14 +266,14 @@ def _repayment_body(service: Service, record: Repayment) -> Json:
     }
 
 
-async def erp_voucher(service: Service, request: Request) -> Response:
+async def erp_voucher(call: Call) -> Response:
     """Write voucher numbers back. All or nothing: one bad document spoils the call."""
-    entries = (await json_body(request)).get("voucher")
+    entries = (await json_body(call.request)).get("voucher")
     if not isinstance(entries, list) or not entries:
         raise ApiError(400, "输入存在错误:\n- 凭证信息不能为空")
     for item in entries:
         _check_voucher(item)
-    world = service.world
+    world = call.world
     with world.lock:
         unpaid = []
         for item in entries:
@@ -302,14 +301,14 @@ def _check_voucher(item: object) -> None:
         raise missing("voucherCreateTime")
 
 
-async def outbound_message_logs(service: Service, request: Request) -> Response:
+async def outbound_message_logs(call: Call) -> Response:
     """Messages that could not be delivered; both dates (epoch ms) are mandatory, the type is `flow` by default."""
-    params = request.query_params
+    params = call.params
     kind = params.get("messageType") or "flow"
     start, end = whole_number(params, "startDate"), whole_number(params, "endDate")
     found = [
         log
-        for log in service.world.outbound_logs
+        for log in call.world.outbound_logs
         if log["messageType"] == kind and start <= log["createTime"] <= end
     ]
     return items_response(found)

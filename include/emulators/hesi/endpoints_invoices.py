@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from include.emulators.hesi.catalog import EVERYONE
 from include.emulators.hesi.model import Document, Invoice, unpack
 from include.emulators.hesi.money import Currency, money
-from include.emulators.hesi.protocol import MAX_PAGE, ApiError, Handler, Service, json_body, text_list
+from include.emulators.hesi.protocol import MAX_PAGE, ApiError, Call, Handler, json_body, text_list
 
 Json = dict[str, Any]
 
@@ -180,13 +179,13 @@ def _invoice_refs(form: object) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-async def flow_invoices(service: Service, request: Request) -> Response:
+async def flow_invoices(call: Call) -> Response:
     """Invoice ids of documents, under the codes or ids that were asked for; unknown ones are left out."""
-    body = await json_body(request)
+    body = await json_body(call.request)
     kind, wanted = body.get("type"), text_list(body, "codeOrIds") or []
     if kind not in {"code", "id"}:
         raise ApiError(400, f"不支持此类型type={kind}")
-    world = service.world
+    world = call.world
     result: Json = {}
     with world.lock:
         for key in wanted:
@@ -201,15 +200,15 @@ async def flow_invoices(service: Service, request: Request) -> Response:
     return JSONResponse({"value": result})
 
 
-async def invoice_search(service: Service, request: Request) -> Response:
+async def invoice_search(call: Call) -> Response:
     """Invoice heads of one type: by ids, else by codes, else all of them from `index` (from 1) on."""
-    object_id = request.path_params["object_id"]
+    object_id = call.request.path_params["object_id"]
     if object_id not in HEADS:
         raise ApiError(400, f"不支持的业务对象「{object_id}」")
-    if not await request.body():
+    if not await call.request.body():
         raise ApiError(400, "查询参数不能为空!!!")
-    body = await json_body(request)
-    world = service.world
+    body = await json_body(call.request)
+    world = call.world
     ids, codes = text_list(body, "ids"), text_list(body, "codes")
     if ids or codes:
         wanted = set(ids or codes or [])
@@ -232,17 +231,17 @@ async def invoice_search(service: Service, request: Request) -> Response:
     return JSONResponse({"count": total, "items": [_head_body(invoice, home) for invoice in found]})
 
 
-async def invoice_detail(service: Service, request: Request) -> Response:
-    invoice = service.world.invoices.get(request.path_params["invoice_id"])
-    home = service.world.catalog.home
+async def invoice_detail(call: Call) -> Response:
+    invoice = call.world.invoices.get(call.request.path_params["invoice_id"])
+    home = call.world.catalog.home
     return JSONResponse({"items": [] if invoice is None else _item_bodies(invoice, home)})
 
 
-async def invoice_detail_batch(service: Service, request: Request) -> Response:
-    wanted = text_list(await json_body(request), "invoiceIds") or []
-    invoices = service.world.invoices
+async def invoice_detail_batch(call: Call) -> Response:
+    wanted = text_list(await json_body(call.request), "invoiceIds") or []
+    invoices = call.world.invoices
     found = [invoices[identity] for identity in wanted if identity in invoices]
-    home = service.world.catalog.home
+    home = call.world.catalog.home
     return JSONResponse({"items": [item for invoice in found for item in _item_bodies(invoice, home)]})
 
 

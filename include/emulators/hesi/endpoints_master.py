@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from include.emulators.hesi.protocol import (
     MAX_PAGE,
     ApiError,
+    Call,
     Handler,
-    Service,
     active_filter,
     empty_400,
     items_response,
@@ -28,24 +27,24 @@ Json = dict[str, Any]
 STAFF_KEYS = {"STAFFID": "id", "CODE": "code", "CELLPHONE": "cellphone", "MAIL": "email", "USERID": "userId"}
 
 
-def _paged(items: list[Json], request: Request) -> Response:
-    start, count = page_of(request.query_params)
+def _paged(items: list[Json], call: Call) -> Response:
+    start, count = page_of(call.params)
     return items_response(items[start : start + count], len(items))
 
 
-async def departments(service: Service, request: Request) -> Response:
+async def departments(call: Call) -> Response:
     try:
-        found = listed(service.world.catalog.departments, request.query_params, text_time)
+        found = listed(call.world.catalog.departments, call.params, text_time)
     except ValueError:
         raise empty_400() from None
-    return _paged(found, request)
+    return _paged(found, call)
 
 
-async def staffs(service: Service, request: Request) -> Response:
-    params = request.query_params
+async def staffs(call: Call) -> Response:
+    params = call.params
     active, external = active_filter(params), active_filter(params, "external")
     try:
-        found = listed(service.world.catalog.staffs, params, text_time)
+        found = listed(call.world.catalog.staffs, params, text_time)
     except ValueError:
         raise empty_400() from None
     chosen = [
@@ -54,12 +53,12 @@ async def staffs(service: Service, request: Request) -> Response:
         if (active is None or staff["active"] == active)
         and (external is None or staff["external"] == external)
     ]
-    return _paged(chosen, request)
+    return _paged(chosen, call)
 
 
-async def staff_ids(service: Service, request: Request) -> Response:
+async def staff_ids(call: Call) -> Response:
     """Staff by id, code, phone, mail or outside id; those who left are not found here."""
-    body = await json_body(request)
+    body = await json_body(call.request)
     key = STAFF_KEYS.get(str(body.get("type")))
     if key is None:
         raise ApiError(400, f"不支持此类型type={body.get('type')}")
@@ -71,35 +70,35 @@ async def staff_ids(service: Service, request: Request) -> Response:
     values = set(wanted)
     found = [
         staff | {"roles": []}
-        for staff in service.world.catalog.staffs
+        for staff in call.world.catalog.staffs
         if staff["active"] and staff[key] in values
     ]
     return items_response(found)
 
 
-async def fee_types(service: Service, request: Request) -> Response:
-    return items_response(service.world.catalog.fee_types)
+async def fee_types(call: Call) -> Response:
+    return items_response(call.world.catalog.fee_types)
 
 
-async def dimensions(service: Service, request: Request) -> Response:
-    return _paged(service.world.catalog.dimensions, request)
+async def dimensions(call: Call) -> Response:
+    return _paged(call.world.catalog.dimensions, call)
 
 
-async def dimension_items(service: Service, request: Request) -> Response:
-    catalog = service.world.catalog
-    wanted = request.query_params.get("dimensionId")
+async def dimension_items(call: Call) -> Response:
+    catalog = call.world.catalog
+    wanted = call.params.get("dimensionId")
     if wanted and all(dimension["id"] != wanted for dimension in catalog.dimensions):
         raise empty_400()
     try:
-        found = listed(catalog.items, request.query_params, text_time)
+        found = listed(catalog.items, call.params, text_time)
     except ValueError:
         raise empty_400() from None
-    return _paged([item for item in found if not wanted or item["dimensionId"] == wanted], request)
+    return _paged([item for item in found if not wanted or item["dimensionId"] == wanted], call)
 
 
-async def payee_infos(service: Service, request: Request) -> Response:
+async def payee_infos(call: Call) -> Response:
     """`ids`, `names` and `cardNos` must be present, be they empty; the first that has a value decides."""
-    params = request.query_params
+    params = call.params
     filters = {"ids": "id", "names": "name", "cardNos": "cardNo"}
     if any(name not in params for name in (*filters, "start", "count")):
         raise not_found()
@@ -108,21 +107,21 @@ async def payee_infos(service: Service, request: Request) -> Response:
     if chosen is None and active is False:
         return items_response([], 0)  # disabled payees are found by one of the three alone
     try:
-        found = listed(service.world.catalog.payees, params, lambda item: int(item["updateTime"]))
+        found = listed(call.world.catalog.payees, params, lambda item: int(item["updateTime"]))
     except ValueError:
         raise empty_400() from None
     if chosen is not None:
         values = set(params[chosen].split(","))
         found = [payee for payee in found if payee[filters[chosen]] in values]
-    return _paged([payee for payee in found if active is None or payee["active"] == active], request)
+    return _paged([payee for payee in found if active is None or payee["active"] == active], call)
 
 
-async def payment_accounts(service: Service, request: Request) -> Response:
-    return items_response(service.world.catalog.accounts)
+async def payment_accounts(call: Call) -> Response:
+    return items_response(call.world.catalog.accounts)
 
 
-async def currencies(service: Service, request: Request) -> Response:
-    return items_response(service.world.catalog.currency_list())
+async def currencies(call: Call) -> Response:
+    return items_response(call.world.catalog.currency_list())
 
 
 ROUTES: tuple[tuple[str, str, Handler], ...] = (

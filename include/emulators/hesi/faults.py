@@ -92,13 +92,13 @@ class FaultMiddleware:
             status = (500, 502, 503)[self.calls % 3]
             await _error(status, "系统繁忙，请稍后再试", {})(scope, receive, send)
         elif kind == "drop_before":
-            await _break_connection(send)
+            await _break_connection(receive, send)
         elif kind == "drop_after":
             await self.app(scope, receive, _swallow)
-            await _break_connection(send)
+            await _break_connection(receive, send)
         elif kind == "truncate":
             await self.app(scope, receive, _Truncated(send))
-            await _break_connection(send)
+            await _break_connection(receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -138,7 +138,7 @@ class _Truncated:
         await self.send(message)
 
 
-async def _break_connection(send: Send) -> None:
+async def _break_connection(receive: Receive, send: Send) -> None:
     """Cut the TCP connection. ASGI has no word for it, so this reaches for uvicorn's own transport.
 
     Raises:
@@ -149,5 +149,7 @@ async def _break_connection(send: Send) -> None:
         raise ConnectionAbortedError("the emulator broke the connection on purpose")
     # What was written (half a body) must leave before the cut; abort() would throw it away.
     transport.close()
-    while not getattr(send, "__self__").disconnected:  # noqa: B009  (uvicorn's, not in the ASGI type)
-        await asyncio.sleep(0.001)
+    # Returning before the server has noticed would make it send an error answer after all.
+    message = await receive()
+    while message["type"] != "http.disconnect":
+        message = await receive()

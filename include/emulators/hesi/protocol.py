@@ -42,7 +42,7 @@ class ApiError(Exception):
         return JSONResponse(body, self.status)
 
 
-class BareAnswer(Exception):
+class BareError(Exception):
     """An error that the vendor answers with a body of another form."""
 
     def __init__(self, response: Response) -> None:
@@ -50,14 +50,14 @@ class BareAnswer(Exception):
         self.response = response
 
 
-def empty_400() -> BareAnswer:
+def empty_400() -> BareError:
     """A wrong dimension or date on the archive pages: HTTP 400, yet the body of an empty list."""
-    return BareAnswer(JSONResponse({"count": 0, "items": []}, 400))
+    return BareError(JSONResponse({"count": 0, "items": []}, 400))
 
 
-def not_found() -> BareAnswer:
+def not_found() -> BareError:
     """An incomplete query on the payee page."""
-    return BareAnswer(PlainTextResponse("Error 404 Not Found", 404))
+    return BareError(PlainTextResponse("Error 404 Not Found", 404))
 
 
 def missing(name: str) -> ApiError:
@@ -110,7 +110,23 @@ class Service:
     query_cache: tuple[object, Any] | None = None
 
 
-Handler = Callable[[Service, Request], Awaitable[Response]]
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the API, past the token check."""
+
+    service: Service
+    request: Request
+
+    @property
+    def world(self) -> World:
+        return self.service.world
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        return self.request.query_params
+
+
+Handler = Callable[[Call], Awaitable[Response]]
 
 
 def items_response(items: list[Json], count: int | None = None) -> Response:

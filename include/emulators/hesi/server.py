@@ -68,7 +68,14 @@ def serve(
     """Serve until SIGINT or SIGTERM.
 
     Args:
+        world: the company to serve.
+        host: address to listen on; loopback unless somebody wants otherwise.
         port: 0 takes a free one.
+        app_key: what getAccessToken accepts, with
+        app_secret: its secret.
+        token_ttl_s: life of a first token in seconds.
+        faults: trouble to make; none by default.
+        admin_key: opens the test controls; without it they do not exist.
         state: file that keeps changes to the world over restarts; see `journal.attach`.
         on_ready: called once with the base URL when connections are accepted.
 

@@ -6,11 +6,12 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.emulators.hesi.builder import Builder, Slot, project_field
 from include.emulators.hesi.catalog import PROJECT
 from include.emulators.hesi.clock import DAY_MS
-from include.emulators.hesi.company import CITIES, FEES, PROJECTS
-from include.emulators.hesi.invoicing import draw_kind, issue
+from include.emulators.hesi.generated.builder import Builder, Slot, project_field
+from include.emulators.hesi.generated.company import CITIES, FEES, PROJECTS
+from include.emulators.hesi.generated.invoicing import draw_kind, issue
+from include.emulators.hesi.generated.rhythm import amount
 from include.emulators.hesi.model import Invoice, Loan, Repayment
 from include.emulators.hesi.money import (
     CURRENCIES,
@@ -23,7 +24,6 @@ from include.emulators.hesi.money import (
     money,
     share,
 )
-from include.emulators.hesi.rhythm import amount
 
 Json = dict[str, Any]
 MAX_INVOICES = 100
@@ -73,8 +73,11 @@ class Claim:
         self.lines.append(line)
         return line
 
-    def add_foreign(self, fee: str, currency: str, rate: str, units: int, days_ago: int, reason: str) -> None:
-        """A line in a foreign currency: no Chinese invoice, no input tax."""
+    def add_foreign(
+        self, fee: str, money_of: tuple[str, str], units: int, days_ago: int, reason: str
+    ) -> None:
+        """A line of whole units of a foreign (currency, rate): no Chinese invoice, no input tax."""
+        currency, rate = money_of
         home, foreign = self.builder.company.catalog.home, CURRENCIES[currency]
         minor = units * 10**foreign.scale
         value = foreign_money(minor, foreign, rate, home)
@@ -102,7 +105,7 @@ class Claim:
     def _issue(self, kind: str, fee: str, gross: int, date_ms: int) -> Invoice:
         serial = self.slot.number * MAX_INVOICES + self.invoices
         self.invoices += 1
-        invoice = issue(self.rng, serial, kind, FEES[fee], gross, date_ms)
+        invoice = issue(self.rng, serial, kind, FEES[fee], gross=gross, date_ms=date_ms)
         self.builder.world.invoices[invoice.id] = invoice
         return invoice
 
@@ -128,7 +131,7 @@ def build_claim(builder: Builder, slot: Slot) -> None:
         if rng.random() < 0.10 and "foreign" not in line.amount:
             line.apportions = _apportions(claim, line)
     course = builder.course(slot, owner, cashier=payable > 0 and rng.random() < 0.82)
-    form = builder.form(slot, "expense", "SPEC_EXPENSE", owner, title, course)
+    form = builder.form("expense", "SPEC_EXPENSE", owner, title, course)
     form |= {
         "details": [_detail(claim, line, number) for number, line in enumerate(claim.lines)],
         "payeeId": builder.company.payee_of[owner],
@@ -179,9 +182,11 @@ def _abroad(claim: Claim) -> str:
     )
     rate = claim.builder.foreign_rate(claim.slot, currency)
     nights, back = rng.randrange(2, 6), rng.randrange(3, 15)
-    claim.add_foreign("flight", currency, rate, night * 5, back + nights, f"上海-{place}往返")
-    claim.add_foreign("hotel", currency, rate, night * nights, back, f"{place}住宿{nights}晚")
-    claim.add_foreign("taxi", currency, rate, max(night * rng.randrange(10, 40) // 100, 1), back, "市内交通")
+    claim.add_foreign("flight", (currency, rate), night * 5, back + nights, f"上海-{place}往返")
+    claim.add_foreign("hotel", (currency, rate), night * nights, back, f"{place}住宿{nights}晚")
+    claim.add_foreign(
+        "taxi", (currency, rate), max(night * rng.randrange(10, 40) // 100, 1), back, "市内交通"
+    )
     if rng.random() < 0.5:
         claim.add("hailing", back + nights, "往返机场")
     return f"{place}出差报销"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.emulators.hesi.builder import Builder, Purchase, Slot, project_field
 from include.emulators.hesi.catalog import MATERIAL, SUPPLIER
 from include.emulators.hesi.clock import DAY_MS
-from include.emulators.hesi.company import FEES, FOREIGN_ACCOUNT, MATERIALS
-from include.emulators.hesi.invoicing import VAT_KINDS, contained_tax, vat_invoice
+from include.emulators.hesi.generated.approvals import Course
+from include.emulators.hesi.generated.builder import Builder, Purchase, Slot, project_field
+from include.emulators.hesi.generated.company import FEES, FOREIGN_ACCOUNT, MATERIALS
+from include.emulators.hesi.generated.invoicing import VAT_KINDS, contained_tax, vat_invoice
+from include.emulators.hesi.generated.rhythm import amount
 from include.emulators.hesi.model import Loan, Repayment
 from include.emulators.hesi.money import LINE, PLAIN, decimal_text, money, share
-from include.emulators.hesi.rhythm import amount
 
 Json = dict[str, Any]
 NO_REPAYMENT_DATE = 9007199254740991
@@ -32,7 +33,7 @@ def build_loan(builder: Builder, slot: Slot) -> None:
     gross = _minor(value)
     course = builder.course(slot, owner, cashier=True)
     title = rng.choice(("差旅备用金借款", "市场活动借款", "项目现场备用金"))
-    form = builder.form(slot, "loan", "SPEC_LOAN", owner, title, course)
+    form = builder.form("loan", "SPEC_LOAN", owner, title, course)
     repayment_date = NO_REPAYMENT_DATE if rng.random() < 0.3 else builder.day(slot) + 60 * DAY_MS
     form |= {
         "loanDate": slot.time,
@@ -68,7 +69,7 @@ def build_requisition(builder: Builder, slot: Slot) -> None:
     gross = amount(rng, 420_000, 0.7, step=10_000)
     course = builder.course(slot, owner, cashier=False)
     title = rng.choice(("出差申请", "活动申请", "采购申请", "培训申请"))
-    form = builder.form(slot, "requisition", "SPEC_REQUISITION", owner, title, course)
+    form = builder.form("requisition", "SPEC_REQUISITION", owner, title, course)
     form |= {
         "requisitionDate": builder.day(slot),
         "requisitionMoney": money(gross, builder.company.catalog.home, LINE),
@@ -96,7 +97,7 @@ def build_receipt(builder: Builder, slot: Slot) -> None:
     owner = loan.owner_id if loan else builder.pick_owner(slot, "D40", "D20")
     gross = builder.loan_left[loan.flow_id] if loan else amount(rng, FEES[fee].median, FEES[fee].sigma)
     course = builder.course(slot, owner, cashier=False)
-    form = builder.form(slot, "receipt", "SPEC_RECEIPT", owner, FEES[fee].name, course)
+    form = builder.form("receipt", "SPEC_RECEIPT", owner, FEES[fee].name, course)
     identity = builder.company.fee_ids[fee]
     form |= {
         "receiptDate": builder.day(slot),
@@ -170,7 +171,7 @@ def _pay_supplier(
     course = builder.course(slot, owner, cashier=True)
     template = "SPEC_PREPAYMENT" if prepayment else "SPEC_PAYMENT"
     title = f"{'预付' if prepayment else '支付'}{supplier.name}"
-    form = builder.form(slot, "payment", template, owner, title, course)
+    form = builder.form("payment", template, owner, title, course)
     value = (
         money(gross, builder.company.catalog.home) if purchase else builder.own_or_foreign(slot, gross, 0.08)
     )
@@ -211,7 +212,7 @@ def _order(builder: Builder, slot: Slot) -> None:
     supplier, material = rng.choice(builder.company.suppliers), rng.choice(MATERIALS)
     gross = amount(rng, 2_600_000, 0.8)
     course = builder.course(slot, owner, cashier=False)
-    form = builder.form(slot, "custom", "SPEC_PO", owner, f"采购{material[2]}", course)
+    form = builder.form("custom", "SPEC_PO", owner, f"采购{material[2]}", course)
     order_number = f"PO{builder.year}{slot.number:07d}"
     project = builder.pick_project(slot, 0.3)
     department = builder.company.catalog.own(rng.choice(("D71", "D72", "D80", "D20")))
@@ -246,11 +247,11 @@ def _order(builder: Builder, slot: Slot) -> None:
 
 
 def _step_form(
-    builder: Builder, slot: Slot, purchase: Purchase, template: str, title: str, cashier: bool
-) -> tuple[Json, Any]:
+    builder: Builder, slot: Slot, purchase: Purchase, template: str, title: str
+) -> tuple[Json, Course]:
     owner = builder.pick_owner(slot, "D90")
-    course = builder.course(slot, owner, cashier=cashier)
-    form = builder.form(slot, "custom", template, owner, title, course)
+    course = builder.course(slot, owner, cashier=False)
+    form = builder.form("custom", template, owner, title, course)
     form |= {
         "expenseDepartment": purchase.department,
         SUPPLIER: purchase.supplier.item,
@@ -265,9 +266,7 @@ def _step_form(
 def _goods_receipt(builder: Builder, slot: Slot, purchase: Purchase) -> None:
     """Goods came in without an invoice: their value without VAT is estimated (暂估)."""
     net = purchase.gross - contained_tax(purchase.gross, purchase.tax_rate)
-    form, course = _step_form(
-        builder, slot, purchase, "SPEC_GOODS_RECEIPT", f"入库 {purchase.order_number}", False
-    )
+    form, course = _step_form(builder, slot, purchase, "SPEC_GOODS_RECEIPT", f"入库 {purchase.order_number}")
     form |= {
         "u_入库单号": f"GR{builder.year}{slot.number:07d}",
         "u_入库日期": builder.day(slot),
@@ -283,7 +282,7 @@ def _purchase_invoice(builder: Builder, slot: Slot, purchase: Purchase) -> None:
     home = builder.company.catalog.home
     tax = contained_tax(purchase.gross, purchase.tax_rate)
     form, course = _step_form(
-        builder, slot, purchase, "SPEC_PURCHASE_INVOICE", f"采购发票 {purchase.order_number}", False
+        builder, slot, purchase, "SPEC_PURCHASE_INVOICE", f"采购发票 {purchase.order_number}"
     )
     invoice = vat_invoice(
         slot.number * 100,

@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from include.emulators.hesi.company import CITIES, CORPORATION, ENTITY_NAME, ENTITY_TAX_ID, FeeSpec
+from include.emulators.hesi.generated.company import CITIES, CORPORATION, ENTITY_NAME, ENTITY_TAX_ID, FeeSpec
 from include.emulators.hesi.model import Invoice, InvoiceItem
 from include.emulators.hesi.money import share
 
@@ -59,7 +59,7 @@ def draw_kind(rng: random.Random, fee: FeeSpec) -> str:
     return rng.choices(kinds, [weight for _, weight in fee.invoices])[0]
 
 
-def issue(rng: random.Random, serial: int, kind: str, fee: FeeSpec, gross: int, date_ms: int) -> Invoice:
+def issue(rng: random.Random, serial: int, kind: str, fee: FeeSpec, *, gross: int, date_ms: int) -> Invoice:
     """An invoice of a kind over `gross` minor units; `serial` is unique in the world."""
     if kind == "flight":
         return _flight(rng, serial, gross, date_ms)

@@ -25,18 +25,18 @@ TITLES = (
 )
 
 
-def _title(form: Json, rng: random.Random) -> None:
-    form["title"] = rng.choice(TITLES)
+def _title(form: Json) -> None:
+    form["title"] = TITLES[int(form["code"][1:]) % len(TITLES)]
 
 
-def _nulls(form: Json, rng: random.Random) -> None:
+def _nulls(form: Json) -> None:
     """Optional fields that are null instead of absent or empty."""
     form |= {"title": None, "description": None, "printCount": None}
     for line in form.get("details", []):
         line["feeTypeForm"] |= {"consumptionReasons": None, "attachments": None}
 
 
-def _no_title(form: Json, rng: random.Random) -> None:
+def _no_title(form: Json) -> None:
     for name in ("title", "description"):
         form.pop(name, None)
 
@@ -57,26 +57,26 @@ def _amounts(form: Json) -> list[Json]:
     return found
 
 
-def _numbers(form: Json, rng: random.Random) -> None:
+def _numbers(form: Json) -> None:
     """`standard` as a JSON number throughout."""
     for value in _amounts(form):
         text = str(value["standard"])
         value["standard"] = float(text) if "." in text else int(text)
 
 
-def _zeros(form: Json, rng: random.Random) -> None:
+def _zeros(form: Json) -> None:
     """More decimals than the currency has, all of them zeros; the scale as text."""
     for value in _amounts(form):
         text = str(value["standard"])
         value |= {"standard": (text if "." in text else f"{text}.00") + "00", "standardScale": "2"}
 
 
-def _unknown_field(form: Json, rng: random.Random) -> None:
+def _unknown_field(form: Json) -> None:
     """Fields that a tenant added and nobody told us of."""
     form |= {"u_自定义🙂": {"深": [{"层": None}]}, "E_system_新字段": "x"}
 
 
-ODDITIES: Mapping[str, Callable[[Json, random.Random], None]] = {
+ODDITIES: Mapping[str, Callable[[Json], None]] = {
     "title": _title,
     "nulls": _nulls,
     "no_title": _no_title,
@@ -94,6 +94,6 @@ def decorate(world: World, rng: random.Random) -> None:
             continue
         name = rng.choice(names)
         body = unpack(document.packed)
-        ODDITIES[name](body["form"], rng)
+        ODDITIES[name](body["form"])
         document.packed = pack(body)
         world.truth[document.id] = dataclasses.replace(world.truth[document.id], oddity=name)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.emulators.hesi.clock import HOUR_MS
-from include.emulators.hesi.company import Company
+from include.emulators.hesi.generated.company import Company
+from include.emulators.hesi.generated.rhythm import later
 from include.emulators.hesi.logs import Step, entry
-from include.emulators.hesi.rhythm import later
 
 Json = dict[str, Any]
 
@@ -64,16 +64,16 @@ def run_course(
     rng: random.Random,
     company: Company,
     owner: str,
-    department: str,
+    *,
     start_ms: int,
     until_ms: int,
-    *,
     cashier: bool,
 ) -> Course:
     """The course of a document that its owner begins at `start_ms`.
 
     With `cashier` it is paid by one at the end (待支付, 支付中, 已支付), without it ends with the last approval.
     """
+    department = company.home_of[owner]
     fate = rng.choices([name for name, _ in FATES], [weight for _, weight in FATES])[0]
     course = Course("draft", start_ms)
     if fate == "draft":
@@ -82,9 +82,10 @@ def run_course(
     head, accountant = company.head_of(department), rng.choice(company.accountants)
     if not route.submit():
         return course
-    if fate in {"returned", "rejected"}:
-        if not route.go("reject", "rejected", head, owner, 5) or fate == "rejected" or not route.submit():
-            return course
+    if fate in {"returned", "rejected"} and not (
+        route.go("reject", "rejected", head, owner, 5) and fate == "returned" and route.submit()
+    ):
+        return course
     if not route.go("agree", "approving", head, accountant, 5):
         return course
     if fate == "nullify":

@@ -102,10 +102,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, str) and value.replace(".", "").lstrip("-").isdigit()
 
 
-def _anything(case: Case) -> bool:
-    return True
-
-
 def _claims(case: Case) -> bool:
     return case.document.form_type == "expense"
 
@@ -322,7 +318,7 @@ def _malformed(case: Case) -> None:
         case.form["expenseMoney"] = [case.form["expenseMoney"]]
 
 
-DEFECTS: Mapping[str, tuple[Fits, Defect]] = {
+DEFECTS: Mapping[str, tuple[Fits | None, Defect]] = {
     "amount_null": (_domestic, _amount_null),
     "amount_negative": (_domestic, _amount_negative),
     "amount_decimals": (_domestic, _amount_decimals),
@@ -331,14 +327,14 @@ DEFECTS: Mapping[str, tuple[Fits, Defect]] = {
     "total_mismatch": (_with_lines, _total_mismatch),
     "pay_mismatch": (_claims, _pay_mismatch),
     "unknown_fee_type": (_with_lines, _unknown_fee_type),
-    "unknown_department": (_anything, _unknown_department),
-    "missing_department": (_anything, _missing_department),
-    "unknown_staff": (_anything, _unknown_staff),
-    "unknown_legal_entity": (_anything, _unknown_legal_entity),
-    "missing_legal_entity": (_anything, _missing_legal_entity),
-    "missing_amount": (_anything, _missing_amount),
+    "unknown_department": (None, _unknown_department),
+    "missing_department": (None, _missing_department),
+    "unknown_staff": (None, _unknown_staff),
+    "unknown_legal_entity": (None, _unknown_legal_entity),
+    "missing_legal_entity": (None, _missing_legal_entity),
+    "missing_amount": (None, _missing_amount),
     "missing_date": (_dated, _missing_date),
-    "missing_submitter": (_anything, _missing_submitter),
+    "missing_submitter": (None, _missing_submitter),
     "duplicate_line": (_two_lines, _duplicate_line),
     "duplicate_code": (_has_elder, _duplicate_code),
     "invoice_overused": (_has_used_invoice, _invoice_overused),
@@ -346,15 +342,15 @@ DEFECTS: Mapping[str, tuple[Fits, Defect]] = {
     "rate_zero": (_foreign, _rate_zero),
     "rate_missing": (_foreign, _rate_missing),
     "date_9999": (_dated, _date_9999),
-    "unknown_currency": (_anything, _unknown_currency),
-    "unknown_state": (_anything, _unknown_state),
-    "unknown_form_type": (_anything, _unknown_form_type),
+    "unknown_currency": (None, _unknown_currency),
+    "unknown_state": (None, _unknown_state),
+    "unknown_form_type": (None, _unknown_form_type),
     "details_empty": (_claims, _details_empty),
     "details_null": (_claims, _details_null),
     "apportion_mismatch": (_apportioned, _apportion_mismatch),
     "malformed": (_claims, _malformed),
 }
-"""Every kind of defect, with the documents that can have it."""
+"""Every kind of defect, with the documents that can have it (None: all)."""
 
 PAIRED = frozenset({"duplicate_code", "invoice_overused"})
 """Defects between two documents, of which the elder is sound."""
@@ -395,7 +391,7 @@ def _spoil_one(
             continue  # the sound half of another pair must stay sound
         elders = [item for item in sound if item.create_time < document.create_time]
         case = Case(document, unpack(document.packed), rng, elders)
-        if not fits(case):
+        if fits is not None and not fits(case):
             continue
         counterpart = defect(case)
         document.packed = pack(case.body)

@@ -7,10 +7,10 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.emulators.hesi.approvals import Course, run_course
 from include.emulators.hesi.catalog import LEGAL_ENTITY, PROJECT
 from include.emulators.hesi.clock import day_of, midnight_ms
-from include.emulators.hesi.company import (
+from include.emulators.hesi.generated.approvals import Course, run_course
+from include.emulators.hesi.generated.company import (
     BASIC_ACCOUNT,
     CORPORATION,
     ENTITY_ITEM,
@@ -115,9 +115,8 @@ class Builder:
         return f"{scaled // 10_000}.{scaled % 10_000:04d}"
 
     def course(self, slot: Slot, owner: str, *, cashier: bool) -> Course:
-        department = self.company.home_of[owner]
         return run_course(
-            slot.rng, self.company, owner, department, slot.time, self.until_ms, cashier=cashier
+            slot.rng, self.company, owner, start_ms=slot.time, until_ms=self.until_ms, cashier=cashier
         )
 
     def total(self, minor: int) -> Json:
@@ -134,7 +133,7 @@ class Builder:
         whole_units = max(minor * 100 // per_unit, 1)
         return foreign_money(whole_units * 10**currency.scale, currency, rate, home)
 
-    def form(self, slot: Slot, form_type: str, template: str, owner: str, title: str, course: Course) -> Json:
+    def form(self, form_type: str, template: str, owner: str, title: str, course: Course) -> Json:
         """The fields that all forms share."""
         form: Json = {
             "code": self.code(form_type),

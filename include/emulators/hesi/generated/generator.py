@@ -6,21 +6,21 @@ import random
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from include.emulators.hesi.builder import Builder, Slot
-from include.emulators.hesi.claims import build_claim
 from include.emulators.hesi.clock import DAY_MS, EmulatorClock, midnight_ms
-from include.emulators.hesi.company import found_company
-from include.emulators.hesi.defects import spoil
-from include.emulators.hesi.oddities import decorate
-from include.emulators.hesi.outbound import lose_messages
-from include.emulators.hesi.papers import (
+from include.emulators.hesi.generated.builder import Builder, Slot
+from include.emulators.hesi.generated.claims import build_claim
+from include.emulators.hesi.generated.company import found_company
+from include.emulators.hesi.generated.defects import spoil
+from include.emulators.hesi.generated.oddities import decorate
+from include.emulators.hesi.generated.outbound import lose_messages
+from include.emulators.hesi.generated.papers import (
     build_custom,
     build_loan,
     build_payment,
     build_receipt,
     build_requisition,
 )
-from include.emulators.hesi.rhythm import Calendar
+from include.emulators.hesi.generated.rhythm import Calendar
 from include.emulators.hesi.world import World
 
 MIX = (("expense", 65), ("loan", 6), ("payment", 10), ("requisition", 8), ("custom", 8), ("receipt", 3))
@@ -41,6 +41,7 @@ def generate_world(
     seed: int,
     year: int = 2026,
     as_of: date | None = None,
+    *,
     dirty_share: float = 0.03,
     clock: EmulatorClock | None = None,
 ) -> World:
