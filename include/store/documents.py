@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from include.domain.document import (
     DUE_STATUSES,
@@ -209,13 +223,6 @@ class Documents:
                 for row in connection.execute(select(p).where(p.c.id.in_(latest)).order_by(p.c.form_type))
             ]
 
-    def file_problems(
-        self, book: str, stage: Stage, found: Mapping[int, Sequence[Problem]], at: datetime
-    ) -> None:
-        """Open and resolve a stage's problems of these documents, and leave their dispositions alone."""
-        with writing(self.engine) as connection:
-            problems.sync(connection, book, stage, found, at)
-
     def set_no_voucher(self, reasons: Mapping[int, str]) -> None:
         """These accepted documents make no voucher; the reason is in Chinese and English."""
         d = t.source_document
@@ -255,29 +262,74 @@ class Documents:
             )
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
 
-    def set_dispositions(
+    def file_gate(
         self,
         book: str,
-        stage: Stage,
-        outcome: Mapping[int, Sequence[Any]],
-        accepted: Disposition,
+        scope: Scope,
+        *,
+        checked_until: int,
+        failed: Mapping[int, Sequence[Problem]],
         at: datetime,
+    ) -> int:
+        """File what the gate found: `failed` documents are quarantined with their problems, all others it looked
+        at are accepted.
+
+        It looked at the pending and quarantined ones in scope up to row id `checked_until`. A failed document
+        without problems here has them from an earlier stage. Returns how many were accepted.
+        """
+        d, p = t.source_document, t.problem
+        looked_at = and_(
+            d.c.book == book,
+            d.c.is_current,
+            d.c.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED]),
+            d.c.id <= checked_until,
+            in_scope(scope),
+        )
+        with writing(self.engine) as connection:
+            problems.sync(connection, book, Stage.VALIDATE, failed, at)
+            set_disposition(connection, list(failed), Disposition.NOT_DUE)  # out of the way of the next line
+            accepted = connection.execute(
+                update(d).where(looked_at).values(disposition=Disposition.ACCEPTED)
+            ).rowcount
+            set_disposition(connection, list(failed), Disposition.QUARANTINED)
+            connection.execute(
+                update(p)
+                .where(
+                    p.c.book == book,
+                    p.c.stage == Stage.VALIDATE,
+                    p.c.resolved_at.is_(None),
+                    p.c.document_pk.in_(
+                        select(d.c.id).where(d.c.book == book, d.c.disposition == Disposition.ACCEPTED)
+                    ),
+                )
+                .values(resolved_at=at)
+            )
+            return accepted
+
+    def quarantine(
+        self, book: str, stage: Stage, outcome: Mapping[int, Sequence[Problem]], at: datetime
     ) -> None:
-        """File the problems a stage found: documents without any become `accepted`, the others quarantined."""
+        """File the problems that a later stage found (none: resolved); documents that have any are quarantined."""
         with writing(self.engine) as connection:
             problems.sync(connection, book, stage, outcome, at)
-            set_disposition(connection, [pk for pk, found in outcome.items() if not found], accepted)
-            set_disposition(
-                connection, [pk for pk, found in outcome.items() if found], Disposition.QUARANTINED
-            )
+            failed = [pk for pk, found in outcome.items() if found]
+            set_disposition(connection, failed, Disposition.QUARANTINED)
 
 
-def in_scope(scope: Scope) -> Any:
-    """The condition on `source_document.business_date`."""
+def within(day: ColumnElement[date], scope: Scope) -> ColumnElement[bool]:
+    """The condition that a day lies in the scope; true for every day where the scope is open."""
+    conditions: list[ColumnElement[bool]] = [true()]
+    if scope.date_from:
+        conditions.append(day >= scope.date_from)
+    if scope.date_to:
+        conditions.append(day <= scope.date_to)
+    return and_(*conditions)
+
+
+def in_scope(scope: Scope) -> ColumnElement[bool]:
+    """The condition on `source_document`: its business date lies in the scope, or cannot be told."""
     day = t.source_document.c.business_date
-    conditions = [day >= scope.date_from] if scope.date_from else []
-    conditions += [day <= scope.date_to] if scope.date_to else []
-    return or_(day.is_(None), and_(*conditions)) if conditions else and_(True)
+    return or_(day.is_(None), within(day, scope))
 
 
 def set_disposition(connection: Connection, pks: Sequence[int], disposition: Disposition) -> None:

@@ -47,7 +47,7 @@ class Due:
     """A document whose voucher number the OA does not show yet. One number per document, so several are joined."""
 
     document_id: str
-    voucher_ids: tuple[int, ...]
+    words: tuple[str, ...]
     ledger_ids: tuple[str, ...]
 
 
@@ -129,7 +129,8 @@ class Reconciliations:
 
     def oa_numbers(self, book: str) -> list[tuple[str, str, str]]:
         """Documents whose number in the OA, as last read after our write-back, is another than we wrote:
-        (code, ours, theirs)."""
+        (code, ours, theirs).
+        """
         d, w = t.source_document, t.write_back
         with reading(self.engine) as connection:
             return [
@@ -239,7 +240,7 @@ class Reconciliations:
                 .limit(size)
             ).all()
             rows = connection.execute(
-                select(v.c.id, v.c.document_id, v.c.ledger_id)
+                select(v.c.word, v.c.document_id, v.c.ledger_id)
                 .join(d, d.c.id == v.c.document_pk)
                 .where(
                     d.c.source == source,
@@ -253,7 +254,7 @@ class Reconciliations:
         for row in rows:
             grouped[row.document_id].append(row)
         return [
-            Due(document_id, tuple(r.id for r in items), tuple(r.ledger_id for r in items))
+            Due(document_id, tuple(r.word for r in items), tuple(r.ledger_id for r in items))
             for document_id, items in grouped.items()
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, func, i
 from include.domain.account import AuxiliaryDimension
 from include.domain.document import Disposition
 from include.domain.money import Money
+from include.domain.problems import Problem, Stage
 from include.domain.voucher import (
     UNSENT_STATUSES,
     JournalLine,
@@ -26,9 +27,9 @@ from include.domain.voucher import (
     content_digest,
 )
 from include.ports import Clock
-from include.store import audit, leases
+from include.store import audit, leases, problems
 from include.store import tables as t
-from include.store.documents import Scope, chunks, in_scope, sent_voucher_of
+from include.store.documents import Scope, chunks, in_scope, sent_voucher_of, set_disposition, within
 from include.store.engine import reading, writing
 from include.store.leases import Lease
 
@@ -169,7 +170,7 @@ class Vouchers:
             return (
                 connection.scalar(
                     select(func.count()).where(
-                        v.c.book == book, v.c.status.in_(list(statuses)), _dated(scope)
+                        v.c.book == book, v.c.status.in_(list(statuses)), within(v.c.date, scope)
                     )
                 )
                 or 0
@@ -183,7 +184,12 @@ class Vouchers:
         with reading(self.engine) as connection:
             ids = connection.scalars(
                 select(v.c.id)
-                .where(v.c.book == book, v.c.status.in_(list(statuses)), _dated(scope), v.c.id > after_id)
+                .where(
+                    v.c.book == book,
+                    v.c.status.in_(list(statuses)),
+                    within(v.c.date, scope),
+                    v.c.id > after_id,
+                )
                 .order_by(v.c.id)
                 .limit(size)
             ).all()
@@ -279,6 +285,23 @@ class Vouchers:
                 now,
             )
 
+    def file_problems(
+        self, book: str, stage: Stage, found: Mapping[int, Sequence[Problem]], quarantine: Collection[int]
+    ) -> None:
+        """Open and resolve a stage's problems by voucher id; documents of `quarantine`d vouchers are quarantined."""
+        v = t.voucher
+        with writing(self.engine) as connection:
+            documents = {
+                row.id: row.document_pk
+                for part in chunks(list(found))
+                for row in connection.execute(select(v.c.id, v.c.document_pk).where(v.c.id.in_(part)))
+            }
+            by_document: dict[int, list[Problem]] = {pk: [] for pk in documents.values()}
+            for voucher_id, items in found.items():
+                by_document[documents[voucher_id]] += items
+            problems.sync(connection, book, stage, by_document, self.clock.now())
+            set_disposition(connection, [documents[i] for i in quarantine], Disposition.QUARANTINED)
+
     def renumber(self, numbers: Mapping[str, str], book: str) -> None:
         """Take over voucher numbers that the ledger changed, by ledger id."""
         v = t.voucher
@@ -355,13 +378,6 @@ def _line(row: Row[Any], currency: str) -> JournalLine:
             row.template, row.template_line, row.entry, row.table_name, row.table_row, row.source_line_no
         ),
     )
-
-
-def _dated(scope: Scope) -> Any:
-    day: Any = t.voucher.c.date
-    conditions = [day >= scope.date_from] if scope.date_from else []
-    conditions += [day <= scope.date_to] if scope.date_to else []
-    return and_(True, *conditions)
 
 
 def _update_vouchers(connection: Connection, again: Sequence[Mapping[str, Any]]) -> None:

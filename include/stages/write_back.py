@@ -1,0 +1,67 @@
+"""Write back: the OA shows each document's voucher number and period."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from include.domain.problems import Stage
+from include.domain.voucher import LedgerVoucher
+from include.ports import WriteBackEntry, WriteBackOutcome, WriteBackResult
+from include.stages.context import Scope, StageContext, StageResult
+from include.store.reconciliations import Due
+
+log = logging.getLogger(__name__)
+
+SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class WriteBackStageResult(StageResult):
+    """`refused`: the OA does not take it in the document's present state. `gone`: not in the ledger any more."""
+
+    written: int
+    refused: int
+    unknown: int
+    gone: int
+
+
+def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
+    """Tell the OA the numbers it does not have from us yet. The numbers are read again from the ledger first,
+    which may have renumbered.
+
+    Raises:
+        RetryLater: OA or ledger out of reach; what was written is recorded.
+    """
+    written = refused = unknown = gone = 0
+    source, after = ctx.source_config.id, ""
+    while due := ctx.store.reconciliations.write_backs_due(ctx.book.id, source, scope, after, SIZE):
+        after = due[-1].document_id
+        now_there = {v.ledger_id: v for v in ctx.ledger.read([i for d in due for i in d.ledger_ids])}
+        ctx.store.vouchers.renumber({i: v.number for i, v in now_there.items()}, ctx.book.id)
+        entries = [_entry(ctx, item, now_there) for item in due if set(item.ledger_ids) <= set(now_there)]
+        gone += len(due) - len(entries)
+        if not entries:
+            continue
+        results = ctx.source.write_back(entries)
+        ctx.store.reconciliations.record_write_backs(ctx.book.id, source, entries, results, ctx.actor)
+        written += _count(results, WriteBackOutcome.WRITTEN)
+        refused += _count(results, WriteBackOutcome.REFUSED)
+        unknown += _count(results, WriteBackOutcome.UNKNOWN)
+        for result in results:
+            if result.outcome is not WriteBackOutcome.WRITTEN:
+                log.warning("%s: %s", result.document_id, result.message)
+        ctx.progress(Stage.WRITE_BACK, written + refused + unknown + gone, None)
+    return WriteBackStageResult(written=written, refused=refused, unknown=unknown, gone=gone)
+
+
+def _entry(ctx: StageContext, due: Due, now_there: Mapping[str, LedgerVoucher]) -> WriteBackEntry:
+    """The OA holds one number a document, so those of several vouchers are joined; the period is the first's."""
+    vouchers = [now_there[ledger_id] for ledger_id in due.ledger_ids]
+    numbers = [f"{word}-{v.number}" for word, v in zip(due.words, vouchers, strict=True)]
+    return WriteBackEntry(due.document_id, "、".join(numbers), vouchers[0].period, ctx.clock.now())
+
+
+def _count(results: Sequence[WriteBackResult], outcome: WriteBackOutcome) -> int:
+    return sum(result.outcome is outcome for result in results)
