@@ -2,6 +2,7 @@
 
 from include.emulators.hesi.app import build_app
 from include.emulators.hesi.clock import EmulatorClock
+from include.emulators.hesi.event_log import load_events
 from include.emulators.hesi.faults import Faults
 from include.emulators.hesi.generated.generator import generate_world
 from include.emulators.hesi.model import EmulatorError, Truth
@@ -19,6 +20,7 @@ __all__ = [
     "World",
     "build_app",
     "generate_world",
+    "load_events",
     "running",
     "serve",
 ]

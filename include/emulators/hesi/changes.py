@@ -131,15 +131,15 @@ def _alter(document: Document, change: Change) -> None:
 def _edit(document: Document, change: Change) -> None:
     """Set form fields: data {"fields": {"expenseMoney.standard": "12.00", "details.0.feeTypeId": …}}."""
     body = unpack(document.packed)
-    for path, value in change.data["fields"].items():
+    for path, value in change.data.get("fields", {}).items():
         *parents, last = path.split(".")
         target: Any = body["form"]
-        for name in parents:
-            target = target[int(name)] if isinstance(target, list) else target[name]
-        if isinstance(target, list):
-            target[int(last)] = value
-        else:
-            target[last] = value
+        try:
+            for name in parents:
+                target = target[int(name)] if isinstance(target, list) else target[name]
+            target[int(last) if isinstance(target, list) else last] = value
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise EmulatorError(f"单据 {document.id} 没有字段 {path} · no such field: {error!r}") from error
     document.packed = pack(body)
     _log(document, change, "modify", document.state)
 

@@ -15,6 +15,9 @@ IN_FLIGHT = frozenset({"pending", "approving", "sending", "receiving", "paying",
 VOUCHER_FORMS = frozenset({"expense", "loan", "payment", "requisition"})
 """Forms with voucherNo, voucherStatus and voucherCreateTime; custom and receipt forms have none."""
 
+NO_REPAYMENT_DATE = 9007199254740991
+"""JavaScript's largest safe integer: what the vendor writes for a loan without a repayment date."""
+
 
 class EmulatorError(Exception):
     """The emulator was asked for something that its world cannot do (tests and the command line only)."""

@@ -19,8 +19,6 @@ Json = dict[str, Any]
 MAX_PAGE = 100
 POWER_CODE = "219904"
 REFRESHED_TOKEN_MS = 32 * DAY_MS
-JS_MAX_SAFE_INTEGER = 9007199254740991
-"""What the vendor writes for "no repayment date"."""
 
 
 class ApiError(Exception):

@@ -94,7 +94,9 @@ def serve(
         )
         if on_ready is not None:
             on_ready(_base_url(listener))
-        _server(app).run(sockets=[listener])
+        # uvicorn raises the signal that stopped it again once it has shut down.
+        with contextlib.suppress(KeyboardInterrupt):
+            _server(app).run(sockets=[listener])
 
 
 @contextlib.contextmanager

@@ -11,11 +11,10 @@ from include.emulators.hesi.generated.builder import Builder, Purchase, Slot, pr
 from include.emulators.hesi.generated.company import FEES, FOREIGN_ACCOUNT, MATERIALS
 from include.emulators.hesi.generated.invoicing import VAT_KINDS, contained_tax, vat_invoice
 from include.emulators.hesi.generated.rhythm import amount
-from include.emulators.hesi.model import Loan, Repayment
+from include.emulators.hesi.model import NO_REPAYMENT_DATE, Loan, Repayment
 from include.emulators.hesi.money import LINE, PLAIN, decimal_text, money, share
 
 Json = dict[str, Any]
-NO_REPAYMENT_DATE = 9007199254740991
 LEAD_TIME_MS = 6 * DAY_MS
 
 
