@@ -1,0 +1,91 @@
+"""Problems that generating finds, as frames; every message says where, what, and what to do, Chinese first."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from include.domain.problems import ProblemOwner
+from include.rules import facts
+from include.rules.frames import PROBLEMS
+from include.rules.ruleset import Template
+
+WORDS = {
+    "account": "科目",
+    "department": "部门",
+    "employee": "员工",
+    "supplier": "供应商",
+    "project": "项目",
+    "fee_type": "费用类型",
+    "submitter": "提单人",
+    "legal_entity": "法人实体",
+    "template_id": "单据模板",
+    "payment_channel": "支付渠道",
+    "currency": "币种",
+}
+"""Chinese words for facts and dimensions in messages; others are shown by their name in rules."""
+
+
+def words(*parts: str | pl.Expr) -> pl.Expr:
+    """A message from fixed words and columns; a null column is shown as nothing."""
+    return pl.concat_str(
+        [pl.lit(p) if isinstance(p, str) else p.cast(pl.String).fill_null("") for p in parts]
+    )
+
+
+def document_zh() -> pl.Expr:
+    """`（单据 EXP-1042 第 3 行）`, for frames with `document.code#name` and perhaps `source_line_no`."""
+    return words("（单据 ", pl.col("document.code#name"), _line(" 第 ", " 行"), "）")
+
+
+def document_en() -> pl.Expr:
+    return words(" (document ", pl.col("document.code#name"), _line(", line ", ""), ")")
+
+
+def _line(before: str, after: str) -> pl.Expr:
+    number = pl.col("source_line_no")
+    return pl.when(number > 0).then(words(before, number, after)).otherwise(pl.lit(""))
+
+
+def findings(
+    frame: pl.DataFrame,
+    code: str,
+    *,
+    where: str | pl.Expr,
+    zh: pl.Expr,
+    en: pl.Expr,
+    owner: ProblemOwner,
+    cause: pl.Expr | None = None,
+) -> pl.DataFrame:
+    """One problem per row of a frame with `pk` and `source_line_no` (0: the whole document)."""
+    return frame.select(
+        pl.col("pk").alias("document_pk"),
+        pl.lit(code).alias("code"),
+        (pl.lit(code) if cause is None else cause).alias("cause"),
+        (pl.lit(where) if isinstance(where, str) else where).alias("where"),
+        pl.when(pl.col("source_line_no") > 0).then("source_line_no").cast(pl.Int64).alias("line_no"),
+        zh.alias("zh"),
+        en.alias("en"),
+        pl.lit(owner.value).alias("owner"),
+    ).select(pl.col(name).cast(dtype) for name, dtype in PROBLEMS.items())
+
+
+def entry_zh(template: Template, index: int) -> str:
+    """`expense.yaml 第 14 行，模板 'claim_paid'`."""
+    return f"{template.file} 第 {template.entry_lines[index]} 行，模板 {template.spec.id!r}"
+
+
+def entry_en(template: Template, index: int) -> str:
+    return f"{template.file} line {template.entry_lines[index]}, template {template.spec.id!r}"
+
+
+def shown_facts(paths: list[str]) -> pl.Expr:
+    """`费用类型 line.fee_type = 'FT03'（打车）, …`; the same in both languages, since codes and names are data."""
+    parts: list[str | pl.Expr] = []
+    for index, path in enumerate(paths):
+        label = WORDS.get(path.rpartition(".")[2], "")
+        parts += ["，" if index else "", f"{label} {path} = ".lstrip(), "'", pl.col(path), "'"]
+        if facts.is_reference(path):
+            name = pl.col(f"{path}#name")
+            is_told = name.is_not_null() & (name != pl.col(path).cast(pl.String))
+            parts.append(pl.when(is_told).then(words("（", name, "）")).otherwise(pl.lit("")))
+    return words(*parts)
