@@ -1,0 +1,117 @@
+"""Temporary tables on one connection: the computed rows that checks look at.
+
+A query over the store runs once into a temporary table; Great Expectations and the messages read that. The
+connection comes from the store's own engine, with its settings, so that any store works without a second login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    Select,
+    StaticPool,
+    Table,
+    case,
+    create_engine,
+    func,
+    insert,
+    select,
+)
+
+LIMIT_MINOR = 10**14
+"""One million million in major units of two decimals. Beyond it an amount is taken for a mistake; below it sums
+cannot leave BIGINT and floats compare exactly."""
+
+_BATCH = 500
+
+
+@dataclass(slots=True)
+class Staging:
+    """One connection and the temporary tables made on it. `engine` always gives that same connection."""
+
+    engine: Engine
+    connection: Connection
+
+    def fill(self, name: str, query: Select[Any], keys: Sequence[str]) -> Table:
+        """Run a query into a temporary table whose primary key is `keys`."""
+        table = self._create(
+            name,
+            [
+                Column(column.name, column.type, primary_key=column.name in keys)
+                for column in query.selected_columns
+                if isinstance(column, ColumnElement)
+            ],
+        )
+        self.connection.execute(insert(table).from_select([c.name for c in table.columns], query))
+        self.connection.commit()
+        return table
+
+    def load(self, name: str, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]) -> Table:
+        """A temporary table of rows that are not in the store."""
+        table = self._create(name, columns)
+        if rows:
+            self.connection.execute(insert(table), [dict(row) for row in rows])
+        self.connection.commit()
+        return table
+
+    def count(self, table: Table) -> int:
+        return self.connection.scalar(select(func.count()).select_from(table)) or 0
+
+    def rows(self, table: Table, column: str, values: Iterable[int]) -> Iterator[Mapping[str, Any]]:
+        """The whole rows whose `column` is one of `values`."""
+        wanted = sorted(set(values))
+        for start in range(0, len(wanted), _BATCH):
+            query = select(table).where(table.c[column].in_(wanted[start : start + _BATCH]))
+            yield from self.connection.execute(query).mappings()
+
+    def _create(self, name: str, columns: Sequence[Column[Any]]) -> Table:
+        table = Table(name, MetaData(), *columns, prefixes=["TEMPORARY"])
+        table.create(self.connection)
+        return table
+
+
+@contextmanager
+def staging(store: Engine) -> Iterator[Staging]:
+    """Temporary tables for the length of a block.
+
+    The connection leaves the store's pool and is closed at the end, and the tables with it: Great Expectations
+    closes what it was given whenever its objects are collected, so nobody else may hold it. A store in memory
+    would be closed as well: use a file or a server.
+    """
+    taken = store.raw_connection()
+    driver_connection = taken.driver_connection
+    taken.detach()
+    engine = create_engine(store.url, creator=lambda: driver_connection, poolclass=StaticPool)
+    try:
+        with engine.connect() as connection:
+            yield Staging(engine, connection)
+    finally:
+        taken.close()
+        engine.dispose()
+
+
+def within_limit(amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The amount where it is plausible, else NULL: arithmetic on it can then not overflow on any database."""
+    return case((amount.between(-LIMIT_MINOR, LIMIT_MINOR), amount))
+
+
+def present(value: ColumnElement[Any], *, unless: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
+    """1 where there is a value (for text: not empty), or where `unless` explains why there is none; else NULL."""
+    given = value.is_not(None)
+    if value.type.python_type is str:
+        given = given & (func.trim(value) != "")
+    return case((given if unless is None else given | unless, 1))
+
+
+def flag(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    """1 where the condition holds, else NULL."""
+    return case((condition, 1))

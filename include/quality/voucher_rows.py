@@ -1,0 +1,247 @@
+"""What the gate looks at in generated vouchers: everything that can be recomputed is, from the lines as stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    Boolean,
+    Column,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Table,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
+
+from include.domain.account import Chart
+from include.domain.voucher import Side, VoucherStatus
+from include.quality.staging import flag, present, within_limit
+from include.store.tables import journal_line, source_document, voucher
+
+ACCOUNT_COLUMNS = ("code", "name", "is_leaf", "is_active", "requires")
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherScope:
+    """Generated vouchers of a book by voucher date, both ends included, None for open."""
+
+    book: str
+    date_from: date | None = None
+    date_to: date | None = None
+
+    def vouchers(self) -> CTE:
+        """Keys of the vouchers in scope."""
+        query = select(voucher.c.id).where(
+            voucher.c.book == self.book, voucher.c.status == VoucherStatus.GENERATED
+        )
+        if self.date_from:
+            query = query.where(voucher.c.date >= self.date_from)
+        if self.date_to:
+            query = query.where(voucher.c.date <= self.date_to)
+        return query.cte("in_scope")
+
+
+def account_columns() -> list[Column[Any]]:
+    """A chart as a temporary table; `requires` lists dimension kinds between commas: `,department,party,`."""
+    return [
+        Column("code", String(64), primary_key=True),
+        Column("name", String, nullable=False),
+        Column("is_leaf", Boolean, nullable=False),
+        Column("is_active", Boolean, nullable=False),
+        Column("requires", String, nullable=False),
+    ]
+
+
+def account_rows(chart: Chart) -> list[dict[str, Any]]:
+    """The rows for `account_columns`."""
+    return [
+        {
+            "code": account.code,
+            "name": account.name,
+            "is_leaf": account.is_leaf,
+            "is_active": account.is_active,
+            "requires": "".join(["," + kind for kind in sorted(account.required_dimensions)] + [","]),
+        }
+        for account in chart.accounts.values()
+    ]
+
+
+def voucher_rows(scope: VoucherScope, dialect: str) -> Select[Any]:
+    """One row a voucher; key `voucher_id`."""
+    v, d = voucher, source_document
+    chosen = scope.vouchers()
+    lines = _lines_of(chosen)
+    same_key = (
+        select(
+            v.c.id,
+            func.count().over(partition_by=(v.c.source, v.c.document_id, v.c.event, v.c.revision)).label("n"),
+        )
+        .where(v.c.book == scope.book, v.c.status != VoucherStatus.CANCELLED)
+        .subquery("same_key")
+    )
+    key = (
+        literal("VF/")
+        + v.c.book
+        + "/"
+        + v.c.source
+        + "/"
+        + v.c.document_id
+        + "/"
+        + v.c.event
+        + "/"
+        + cast(v.c.revision, String)
+    )
+    return (
+        select(
+            v.c.id.label("voucher_id"),
+            v.c.document_pk,
+            v.c.key,
+            v.c.event,
+            v.c.date,
+            v.c.period,
+            v.c.currency,
+            v.c.currency.label("functional_currency"),
+            d.c.code,
+            lines.c.debit.label("lines_debit_minor"),
+            lines.c.credit.label("lines_credit_minor"),
+            v.c.debit_minor,
+            # From here on: what checks read.
+            func.coalesce(lines.c.line_count, 0).label("line_count"),
+            (func.coalesce(lines.c.debit, 0) - func.coalesce(lines.c.credit, 0)).label("difference_minor"),
+            (within_limit(v.c.debit_minor) - func.coalesce(lines.c.debit, 0)).label("total_difference_minor"),
+            flag(within_limit(v.c.debit_minor).is_not(None)).label("total_plausible"),
+            flag(v.c.period == _month(dialect, v.c.date)).label("date_in_period"),
+            flag(v.c.key == key).label("key_fits"),
+            same_key.c.n.label("vouchers_of_key"),
+        )
+        .select_from(v)
+        .join(chosen, chosen.c.id == v.c.id)
+        .join(d, d.c.id == v.c.document_pk)
+        .join(same_key, same_key.c.id == v.c.id)
+        .outerjoin(lines, lines.c.voucher_id == v.c.id)
+    )
+
+
+def journal_rows(scope: VoucherScope, accounts: Table | None, kinds: Sequence[str]) -> Select[Any]:
+    """One row a journal line; key `voucher_id, line_no`.
+
+    `accounts` is the staged chart, None where accounts are not to be checked; `kinds` are the dimension kinds
+    that some account requires.
+    """
+    v, x, d = voucher, journal_line, source_document
+    chosen = scope.vouchers()
+    foreign = x.c.transaction_currency != ""
+    signs_differ = or_(
+        and_(x.c.amount_minor > 0, x.c.transaction_minor < 0),
+        and_(x.c.amount_minor < 0, x.c.transaction_minor > 0),
+        and_(~foreign, x.c.transaction_minor != 0),
+    )
+    query = (
+        select(
+            x.c.voucher_id,
+            x.c.line_no,
+            v.c.document_pk,
+            v.c.event,
+            d.c.code,
+            v.c.currency.label("functional_currency"),
+            x.c.account,
+            x.c.amount_minor,
+            x.c.transaction_currency.label("currency"),
+            x.c.transaction_minor.label("foreign_transaction_minor"),
+            x.c.template,
+            x.c.entry,
+            *_account_facts(accounts, kinds),
+            # From here on: what checks read.
+            flag(within_limit(x.c.amount_minor).is_not(None)).label("amount_plausible"),
+            flag(x.c.amount_minor == 0).label("is_zero"),
+            flag(signs_differ).label("signs_differ"),
+            case((foreign, x.c.transaction_currency)).label("currency_read"),
+            present(x.c.summary).label("has_summary"),
+        )
+        .select_from(x)
+        .join(chosen, chosen.c.id == x.c.voucher_id)
+        .join(v, v.c.id == x.c.voucher_id)
+        .join(d, d.c.id == v.c.document_pk)
+    )
+    return query if accounts is None else query.outerjoin(accounts, accounts.c.code == x.c.account)
+
+
+def _account_facts(accounts: Table | None, kinds: Sequence[str]) -> list[ColumnElement[Any]]:
+    if accounts is None:
+        empty = cast(null(), Integer)
+        return [
+            cast(null(), String).label("account_name"),
+            literal(1).label("account_known"),
+            empty.label("account_not_leaf"),
+            empty.label("account_inactive"),
+            cast(null(), String).label("missing_dimensions"),
+        ]
+    missing = [
+        case(
+            (and_(accounts.c.requires.contains(f",{kind},", autoescape=True), ~_carries(kind)), f" {kind}"),
+            else_="",
+        )
+        for kind in kinds
+    ]
+    joined: ColumnElement[Any] = literal("")
+    for part in missing:
+        joined = joined + part
+    return [
+        accounts.c.name.label("account_name"),
+        flag(accounts.c.code.is_not(None)).label("account_known"),
+        flag(~accounts.c.is_leaf).label("account_not_leaf"),
+        flag(~accounts.c.is_active).label("account_inactive"),
+        func.nullif(func.trim(joined), "", type_=String()).label("missing_dimensions"),
+    ]
+
+
+def _carries(kind: str) -> ColumnElement[bool]:
+    """Whether a line has a dimension of a kind with a code. `party` is an employee or a supplier.
+
+    The text is canonical JSON; `["kind",` cannot stand inside a JSON string, where quotes are escaped.
+    """
+    dimensions = journal_line.c.dimensions
+    wanted = ("employee", "supplier", "party") if kind == "party" else (kind,)
+    return or_(
+        *(
+            and_(
+                dimensions.contains(f'["{each}",', autoescape=True),
+                ~dimensions.contains(f'["{each}","",', autoescape=True),
+            )
+            for each in wanted
+        )
+    )
+
+
+def _lines_of(chosen: CTE) -> Any:
+    x = journal_line
+    amount = within_limit(x.c.amount_minor)
+    return (
+        select(
+            x.c.voucher_id,
+            func.count().label("line_count"),
+            func.sum(case((x.c.side == Side.DEBIT, amount), else_=0)).label("debit"),
+            func.sum(case((x.c.side == Side.CREDIT, amount), else_=0)).label("credit"),
+        )
+        .join(chosen, chosen.c.id == x.c.voucher_id)
+        .group_by(x.c.voucher_id)
+        .subquery("lines")
+    )
+
+
+def _month(dialect: str, day: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A date's month as `2026-01`."""
+    return func.strftime("%Y-%m", day) if dialect == "sqlite" else func.to_char(day, "YYYY-MM")
