@@ -25,8 +25,8 @@ def upgrade(engine: Engine) -> str:
     return _head()
 
 
-def require_current(engine: Engine) -> None:
-    """Refuse to work on a database of another schema.
+def ensure_current(engine: Engine) -> None:
+    """Make the schema in an empty database; refuse to work on one of another version.
 
     Raises:
         FixConfig: with the command that mends it.
@@ -35,10 +35,12 @@ def require_current(engine: Engine) -> None:
         found = MigrationContext.configure(
             connection, opts={"version_table": "store_version"}
         ).get_current_revision()
-    if found != _head():
+    if found is None:
+        upgrade(engine)
+    elif found != _head():
         raise FixConfig(
-            f"凭证库结构为 {found or '空'}，程序需要 {_head()}，请运行 ./voucherflow store upgrade / the store's schema is "
-            f"{found or 'empty'}, {_head()} is needed: run ./voucherflow store upgrade"
+            f"凭证库结构为 {found}，程序需要 {_head()}，请运行 ./voucherflow store migrate / the store's schema is "
+            f"{found}, {_head()} is needed: run ./voucherflow store migrate"
         )
 
 

@@ -10,7 +10,7 @@ from include.ports import Clock, SystemClock
 from include.store.documents import Documents
 from include.store.engine import open_engine
 from include.store.leases import Leases
-from include.store.migrate import require_current
+from include.store.migrate import ensure_current
 from include.store.reconciliations import Reconciliations
 from include.store.vouchers import Vouchers
 
@@ -27,14 +27,14 @@ class Store:
 
 
 def open_store(url: str, clock: Clock | None = None) -> Store:
-    """Open a store whose schema is current.
+    """Open a store; an empty database gets its schema.
 
     Raises:
-        FixConfig: wrong URL or schema, with the command to run.
+        FixConfig: wrong URL, or a schema of another version, with the command to run.
         RetryLater: the database does not answer.
     """
     engine = open_engine(url)
-    require_current(engine)
+    ensure_current(engine)
     return assemble(engine, clock or SystemClock())
 
 

@@ -1,0 +1,182 @@
+"""Explain: from a document to the rules that read it, the lines they made, and the voucher in the ledger."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection, RowMapping, or_, select
+
+from include.domain.errors import FixData
+from include.domain.money import format_minor
+from include.domain.voucher import Side
+from include.store import tables as t
+from include.store.store import Store
+
+
+def explain(store: Store, document: str) -> dict[str, Any]:
+    """All that is known of a document, by its number or id, as plain values (amounts in minor units).
+
+    Raises:
+        FixData: no stored document has that number or id.
+    """
+    d = t.source_document
+    with store.engine.begin() as connection:
+        rows = (
+            connection.execute(
+                select(d).where(or_(d.c.code == document, d.c.document_id == document)).order_by(d.c.id)
+            )
+            .mappings()
+            .all()
+        )
+        if not rows:
+            raise FixData(
+                f"没有编号或 ID 为 {document!r} 的单据；请核对编号，或先运行 extract / no document has the number or id "
+                f"{document!r}: check it, or run extract first"
+            )
+        return {"documents": [_document(connection, row) for row in rows]}
+
+
+def _document(connection: Connection, row: RowMapping) -> dict[str, Any]:
+    pk = row["id"]
+    v, a, w = t.voucher, t.posting_attempt, t.write_back
+    vouchers = []
+    for voucher in connection.execute(select(v).where(v.c.document_pk == pk).order_by(v.c.id)).mappings():
+        lines = _rows(connection, select(t.journal_line).where(t.journal_line.c.voucher_id == voucher["id"]))
+        attempts = _rows(connection, select(a).where(a.c.voucher_id == voucher["id"]).order_by(a.c.id))
+        vouchers.append({**voucher, "lines": lines, "attempts": attempts})
+    written = _rows(
+        connection, select(w).where(w.c.source == row["source"], w.c.document_id == row["document_id"])
+    )
+    return {
+        **row,
+        "lines": _rows(
+            connection,
+            select(t.source_line)
+            .where(t.source_line.c.document_pk == pk)
+            .order_by(t.source_line.c.line_no, t.source_line.c.portion_no),
+        ),
+        "problems": _rows(
+            connection,
+            select(t.problem).where(t.problem.c.document_pk == pk, t.problem.c.resolved_at.is_(None)),
+        ),
+        "vouchers": vouchers,
+        "write_back": written[0] if written else None,
+    }
+
+
+def _rows(connection: Connection, statement: Any) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def render(explained: dict[str, Any]) -> RenderableType:
+    """For a terminal."""
+    parts: list[RenderableType] = []
+    for document in explained["documents"]:
+        parts += _render_document(document)
+    return Group(*parts)
+
+
+def _render_document(d: dict[str, Any]) -> list[RenderableType]:
+    currency = d["functional_currency"]
+    gross = "?" if d["gross_minor"] is None else format_minor(d["gross_minor"], currency)
+    head = Text.assemble(
+        ("单据 / document ", "bold"),
+        f"{d['code']} ({d['document_id']}) ",
+        (d["title"], "italic"),
+        f"\n{d['kind']}, {d['status']}, {d['disposition']}, 版本 / revision {d['revision']}, 账簿 / book {d['book']}, "
+        f"{gross}, 日期 / date {d['business_date']}",
+    )
+    if d["disposition_reason"]:
+        head.append(f"\n{d['disposition_reason']}")
+    parts: list[RenderableType] = [head]
+    if d["lines"]:
+        parts.append(_source_lines(d))
+    parts += [
+        Text(f"✗ [{p['code']}] {p['where']}: {p['zh']}\n  {p['en']}", style="red") for p in d["problems"]
+    ]
+    for voucher in d["vouchers"]:
+        parts += _render_voucher(voucher)
+    if d["write_back"]:
+        w = d["write_back"]
+        parts.append(
+            Text(f"回写 / written back: {w['outcome']} {w['voucher_no']} {w['fiscal_period']} {w['message']}")
+        )
+    parts.append(Text())
+    return parts
+
+
+def _source_lines(d: dict[str, Any]) -> Table:
+    table = Table(
+        "#",
+        "费用类型 / fee type",
+        "部门 / department",
+        "项目 / project",
+        "金额 / amount",
+        "本位币 / functional",
+        "可抵扣税 / tax",
+    )
+    for line in d["lines"]:
+        table.add_row(
+            f"{line['line_no']}.{line['portion_no']}",
+            escape(line["fee_type_name"] or line["fee_type_id"] or "—"),
+            escape(line["department_name"] or line["department_id"] or "—"),
+            escape(line["project_name"] or line["project_id"] or "—"),
+            _amount(line["amount_minor"], line["currency"]),
+            _amount(line["functional_minor"], d["functional_currency"]),
+            _amount(line["tax_minor"], d["functional_currency"]),
+        )
+    return table
+
+
+def _render_voucher(v: dict[str, Any]) -> list[RenderableType]:
+    head = Text.assemble(
+        ("凭证 / voucher ", "bold"),
+        f"{v['word']}-{v['ledger_number'] or '?'} {v['date']} {v['status']}",
+        f"\n键 / key {v['key']}, 规则 / rules {v['rule_digest'][:12]}, 会计系统 / ledger id {v['ledger_id'] or '—'}",
+    )
+    if v["message"]:
+        head.append(f"\n{v['message']}", style="red")
+    table = Table(
+        "#",
+        "摘要 / summary",
+        "科目 / account",
+        "借 / debit",
+        "贷 / credit",
+        "辅助核算 / dimensions",
+        "依据 / rule",
+    )
+    for line in v["lines"]:
+        amount = _amount(line["amount_minor"], v["currency"])
+        if line["transaction_currency"]:
+            amount += f"\n({_amount(line['transaction_minor'], line['transaction_currency'])})"
+        rule = f"{line['template']}:{line['template_line']} {line['entry']}"
+        if line["table_name"]:
+            rule += f"\n{line['table_name']} 第 {line['table_row']} 行 / row"
+        if line["source_line_no"]:
+            rule += f"\n单据第 {line['source_line_no']} 行 / document line"
+        table.add_row(
+            str(line["line_no"]),
+            escape(line["summary"]),
+            line["account"],
+            amount if line["side"] == Side.DEBIT else "",
+            amount if line["side"] == Side.CREDIT else "",
+            escape(", ".join(f"{kind}={code} {name}" for kind, code, name in json.loads(line["dimensions"]))),
+            escape(rule),
+        )
+    attempts = [
+        Text(
+            f"{a['at']:%Y-%m-%d %H:%M:%S} {a['step']} {a['outcome']} {a['ledger_id']} {a['message']}",
+            style="dim",
+        )
+        for a in v["attempts"]
+    ]
+    return [head, table, *attempts]
+
+
+def _amount(minor: int | None, currency: str | None) -> str:
+    return "—" if minor is None or not currency else format_minor(minor, currency)
