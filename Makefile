@@ -26,6 +26,13 @@ install: python ## make .venv with what running needs
 install-dev: python ## make .venv with what tests and linters need too
 	@$(PYTHON) scripts/install.py requirements-dev.txt
 
+# Passed on only where given, so that an empty value means the default.
+export ONCE DOCUMENTS SEED EVENTS PORT
+
+.PHONY: run
+run: install ## start everything, run each book once, stay up (ONCE=1 DOCUMENTS=n SEED=n EVENTS=folder PORT=n)
+	@$(BIN)/python -m scripts.run
+
 .PHONY: test
 test: install-dev ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(PYTEST)

@@ -50,7 +50,8 @@ def install_with_uv(lock: Path) -> bool:
     version = locked_version(ROOT / "requirements-dev.txt", "uv")
     requirement = f"uv=={version}" if version else "uv"
     got_uv = subprocess.run(
-        [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement], check=False
+        [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
+        check=False,
     )
     if got_uv.returncode:
         return False
@@ -59,13 +60,22 @@ def install_with_uv(lock: Path) -> bool:
         value = os.environ.get(f"PIP_{setting.replace('-', '_').upper()}") or pip_setting(setting)
         if value and variable not in env:
             env[variable] = value
-    command = [VENV / "bin" / "uv", "pip", "install", "--quiet", "--index-strategy", "unsafe-best-match"]
-    return subprocess.run([*command, "-r", lock], env=env, check=False).returncode == 0
+    command = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--index-strategy", "unsafe-best-match"]
+    return subprocess.run([*command, "-r", str(lock)], env=env, check=False).returncode == 0
 
 
 def install_with_pip(lock: Path) -> bool:
     """Install the lock with pip; False if that fails, with pip's own words on standard error."""
-    command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lock]
+    command = [
+        str(VENV_PYTHON),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        str(lock),
+    ]
     return subprocess.run(command, check=False).returncode == 0
 
 

@@ -1,0 +1,1 @@
+"""Operators: one per stage, each a single call into the product."""

@@ -1,0 +1,56 @@
+"""What Airflow is told of Voucherflow: its connection types and their forms.
+
+Airflow finds `get_provider_info` through `voucherflow_airflow.dist-info` beside this package: an entry point needs
+distribution metadata on `sys.path`, so the plugins folder has to be in PYTHONPATH (Airflow adds it by itself only after
+it has looked), and nothing has to be installed. Every Airflow process imports this module: it holds data alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+HESI = {
+    "connection-type": "hesi",
+    "hook-class-name": "voucherflow.hooks.hesi.HesiHook",
+    "hook-name": "合思 Hesi",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {"host": "地址 URL", "login": "appKey", "password": "appSecurity"},
+        "placeholders": {
+            "host": "https://app.ekuaibao.com",
+            "login": "合思「开放接口」里的 appKey / from Hesi's open API settings",
+            "password": "只显示一次，请妥善保存 / shown once by Hesi",
+        },
+    },
+}
+
+TRYTON = {
+    "connection-type": "tryton",
+    "hook-class-name": "voucherflow.hooks.tryton.TrytonHook",
+    "hook-name": "Tryton 账务",
+    "ui-field-behaviour": {
+        "hidden-fields": ["port"],
+        "relabeling": {
+            "host": "地址 URL",
+            "schema": "数据库 database",
+            "login": "用户 user",
+            "password": "密码 password",
+        },
+        "placeholders": {
+            "host": "https://ledger.example.com",
+            "schema": "ledger",
+            "login": "voucherflow",
+            "password": "只有过账权限的账号 / a user with posting rights only",
+        },
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description, in the form of Airflow's provider_info.schema.json."""
+    return {
+        "package-name": "voucherflow-airflow",
+        "name": "Voucherflow",
+        "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
+        "connection-types": [HESI, TRYTON],
+    }
