@@ -1,0 +1,123 @@
+"""What the OA knows of invoices beyond the line that claims them: their kind and their total.
+
+Two calls for a page of documents: which invoices of which type are on them, then the heads of each type.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from include.adapters.oa.hesi.client import HesiClient
+from include.adapters.oa.hesi.lines import InvoiceFacts
+from include.domain.money import AmountError, parse_minor
+
+log = logging.getLogger(__name__)
+
+FLOW_PATH = "/api/openapi/v2/extension/flow/INVOICE/search"
+OBJECT_PATH = "/api/openapi/v2/extension/INVOICE/object/{kind}/search"
+KINDS = frozenset(
+    {
+        "invoice",
+        "other",
+        "taxi",
+        "fixed",
+        "passengerCar",
+        "machinePrint",
+        "shopping",
+        "train",
+        "flightItinerary",
+        "tolls",
+        "medical",
+        "noTaxIncome",
+    }
+)
+CATEGORY = "E_system_发票主体_发票类别"
+TOTAL_SUFFIXES = ("_价税合计", "_金额合计", "_金额")
+"""How the total's field ends: VAT invoices, medical and fiscal receipts, tickets. All begin with E_system_."""
+BATCH = 100
+
+
+class InvoiceReader:
+    def __init__(self, client: HesiClient, functional: str) -> None:
+        self._client = client
+        self._functional = functional
+
+    def facts(self, document_ids: Sequence[str]) -> dict[str, InvoiceFacts]:
+        """What is known of the invoices on these documents, by invoice id; unknown ones are left out."""
+        by_kind: dict[str, dict[str, None]] = {}
+        for batch in _batches(document_ids):
+            answer = self._client.search(FLOW_PATH, {"type": "id", "codeOrIds": batch}, _check_flows)
+            for item in chain.from_iterable(answer["value"].values()):
+                kind, identity = _kind_and_id(item)
+                if kind in KINDS and identity:
+                    by_kind.setdefault(kind, {})[identity] = None
+                elif identity:
+                    log.warning("发票类型 %s 未知，无法取得价税合计 / unknown invoice type, no total", kind)
+        found: dict[str, InvoiceFacts] = {}
+        for kind, ids in by_kind.items():
+            for batch in _batches(list(ids)):
+                answer = self._client.search(OBJECT_PATH.format(kind=kind), {"ids": batch}, _check_items)
+                for item in answer["items"]:
+                    found |= self._read(kind, item)
+        return found
+
+    def _read(self, kind: str, item: Any) -> dict[str, InvoiceFacts]:
+        if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
+            return {}
+        category = item.get(CATEGORY)
+        exact = category if kind == "invoice" and isinstance(category, str) else kind
+        return {item["id"]: InvoiceFacts(exact[:64], self._total(item))}
+
+    def _total(self, item: Mapping[str, Any]) -> int | None:
+        """The total, None where the head does not give one that can be read: the gate then counts uses."""
+        for suffix in TOTAL_SUFFIXES:
+            for name, value in item.items():
+                if name.startswith("E_system_") and name.endswith(suffix) and isinstance(value, Mapping):
+                    try:
+                        return parse_minor(value.get("standard"), self._functional)
+                    except AmountError:
+                        return None
+        return None
+
+
+def has_invoices(payload: Mapping[str, Any]) -> bool:
+    """Whether a payload carries any invoice, on a line or in a field of the form, so that asking is worth it."""
+    form = payload.get("form")
+    if not isinstance(form, Mapping):
+        return False
+    details = form.get("details")
+    lines = [line.get("feeTypeForm") for line in _objects(details if isinstance(details, list) else [])]
+    fields = [value for holder in (form, *_objects(lines)) for value in holder.values()]
+    return any(value.get("invoices") for value in _objects(fields))
+
+
+def _objects(values: Sequence[Any]) -> list[Mapping[str, Any]]:
+    return [value for value in values if isinstance(value, Mapping)]
+
+
+def _kind_and_id(item: Any) -> tuple[str, str]:
+    if not isinstance(item, Mapping):
+        return "", ""
+    kind, identity = item.get("invoiceType"), item.get("invoiceId")
+    return (
+        kind if isinstance(kind, str) else "",
+        identity if isinstance(identity, str) else "",
+    )
+
+
+def _batches(ids: Sequence[str]) -> list[list[str]]:
+    return [list(ids[at : at + BATCH]) for at in range(0, len(ids), BATCH)]
+
+
+def _check_flows(value: Any) -> str | None:
+    flows = value.get("value") if isinstance(value, Mapping) else None
+    is_good = isinstance(flows, Mapping) and all(isinstance(items, list) for items in flows.values())
+    return None if is_good else "没有按单据分组的发票 / no invoices by document"
+
+
+def _check_items(value: Any) -> str | None:
+    has_items = isinstance(value, Mapping) and isinstance(value.get("items"), list)
+    return None if has_items else "没有 items 列表 / no list 'items'"
