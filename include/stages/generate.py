@@ -117,10 +117,11 @@ def _gate(ctx: StageContext, scope: Scope) -> dict[int, list[Problem]]:
     """Check the generated vouchers as stored, against the ledger's own chart; withdraw those that fail."""
     report = gate.check_vouchers(
         ctx.store.engine,
-        gate.VoucherScope(
-            book=ctx.book.id, currency=ctx.book.currency, date_from=scope.date_from, date_to=scope.date_to
-        ),
-        ctx.ledger.chart(),
+        book=ctx.book.id,
+        currency=ctx.book.currency,
+        chart=ctx.ledger.chart(),
+        date_from=scope.date_from,
+        date_to=scope.date_to,
     )
     refused: dict[int, list[Problem]] = {}
     for failure in report.failures:

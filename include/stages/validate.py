@@ -34,16 +34,14 @@ def validate(ctx: StageContext, scope: Scope) -> ValidateResult:
     """
     report = gate.check_documents(
         ctx.store.engine,
-        gate.DocumentScope(
-            book=ctx.book.id,
-            source=ctx.source_config.id,
-            legal_entities=ctx.book.legal_entities,
-            currency=ctx.book.currency,
-            source_start=ctx.source_config.start,
-            now=ctx.clock.now(),
-            date_from=scope.date_from,
-            date_to=scope.date_to,
-        ),
+        book=ctx.book.id,
+        source=ctx.source_config.id,
+        legal_entities=ctx.book.legal_entities,
+        currency=ctx.book.currency,
+        source_start=ctx.source_config.start,
+        now=ctx.clock.now(),
+        date_from=scope.date_from,
+        date_to=scope.date_to,
     )
     found: dict[int, list[Problem]] = {pk: [] for pk in report.unreadable}
     for failure in report.failures:
