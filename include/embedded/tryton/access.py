@@ -1,7 +1,7 @@
 """The user of the gateway and its rights: read the books, make parties and analytic values, create and post moves.
 
-The user is no administrator and in none of Tryton's own groups, so it cannot change the chart, reopen a period, or
-delete anything.
+The user is no administrator and in none of Tryton's own groups: it cannot change the chart or a period, and it can
+delete only what is not posted (a draft of its own that the ledger would not post).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ GATEWAY_LOGIN = "voucherflow"
 GROUP = "Voucherflow Gateway"
 
 RIGHTS = {
-    "account.move": ("read", "create", "write"),
-    "account.move.line": ("read", "create", "write"),
-    "analytic_account.line": ("read", "create"),
+    "account.move": ("read", "create", "delete"),
+    "account.move.line": ("read", "create", "delete"),
+    "analytic_account.line": ("read", "create", "delete"),
     "analytic_account.account": ("read", "create"),
     "account.general_ledger.account": ("read",),
     "account.journal.period": ("read", "create"),
@@ -28,13 +28,13 @@ READABLE_FIELDS = ("balance", "debit", "credit")
 
 def ensure_gateway_user(pool: Any, company: Any, password: str) -> bool:
     """Make the user, or give the one that exists this password; True when it was made."""
-    User = pool.get("res.user")
+    users = pool.get("res.user")
     group = _ensure_group(pool)
-    found = User.search([("login", "=", GATEWAY_LOGIN)])
+    found = users.search([("login", "=", GATEWAY_LOGIN)])
     if found:
-        User.write(found, {"password": password})
+        users.write(found, {"password": password})
         return False
-    User.create(
+    users.create(
         [
             {
                 "name": "Voucherflow",
@@ -50,16 +50,23 @@ def ensure_gateway_user(pool: Any, company: Any, password: str) -> bool:
 
 
 def _ensure_group(pool: Any) -> Any:
-    Group = pool.get("res.group")
-    found = Group.search([("name", "=", GROUP)])
+    groups = pool.get("res.group")
+    found = groups.search([("name", "=", GROUP)])
     if found:
         return found[0]
-    (group,) = Group.create([{"name": GROUP}])
+    (group,) = groups.create([{"name": GROUP}])
     pool.get("ir.model.access").create(
         [
             {"model": model, "group": group.id, **{f"perm_{right}": right in rights for right in _ALL_RIGHTS}}
             for model, rights in RIGHTS.items()
         ]
+    )
+    # Without groups on the button, posting would need the right to write moves.
+    model_data = pool.get("ir.model.data")
+    button = model_data.get_id("account", "move_post_button")
+    accountants = model_data.get_id("account", "group_account")
+    pool.get("ir.model.button-res.group").create(
+        [{"button": button, "group": member} for member in (group.id, accountants)]
     )
     pool.get("ir.model.field.access").create(
         [

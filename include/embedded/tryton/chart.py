@@ -59,11 +59,11 @@ def read_chart(path: Path) -> tuple[ChartAccount, ...]:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != COLUMNS:
                 raise LedgerSetupError(
-                    f"{path}: 表头应为 {','.join(COLUMNS)}。The header must be exactly these columns."
+                    f"{path}: 表头应为 {','.join(COLUMNS)} / The header must be exactly these columns."
                 )
             rows = [{name: (row[name] or "").strip() for name in COLUMNS} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LedgerSetupError(f"{path}: 科目表无法读取。The chart cannot be read: {error}") from error
+        raise LedgerSetupError(f"{path}: 科目表无法读取 / The chart cannot be read: {error}") from error
     seen: dict[str, str] = {}
     problems = [
         f"{path} line {line}: {problem}"
@@ -71,11 +71,11 @@ def read_chart(path: Path) -> tuple[ChartAccount, ...]:
         for problem in _row_problems(row, seen)
     ]
     problems += [
-        f"{path}: {code}: 没有下级也没有类型。It has neither a type nor children, so nothing can use it."
+        f"{path}: {code}: 没有下级也没有类型 / It has neither a type nor children, so nothing can use it."
         for code in _empty_groups(rows)
     ]
     if problems or not rows:
-        raise LedgerSetupError("\n".join(problems) or f"{path}: 科目表是空的。The chart has no accounts.")
+        raise LedgerSetupError("\n".join(problems) or f"{path}: 科目表是空的 / The chart has no accounts.")
     return tuple(
         ChartAccount(row["code"], row["name"], row["parent"], row["type"], row["party_required"] == "yes")
         for row in rows
@@ -87,24 +87,24 @@ def _row_problems(row: dict[str, str], seen: dict[str, str]) -> list[str]:
     code, kind, parent = row["code"], row["type"], row["parent"]
     problems = []
     if not code or not row["name"]:
-        problems.append("科目编号和名称不能为空。Code and name are required.")
+        problems.append("科目编号和名称不能为空 / Code and name are required.")
     if code in seen:
-        problems.append(f"科目编号重复 {code}。The code appears twice.")
+        problems.append(f"科目编号重复 {code} / The code appears twice.")
     if kind and kind not in ACCOUNT_TYPES:
-        problems.append(f"未知类型 {kind}。Unknown type; use one of {', '.join(ACCOUNT_TYPES)}.")
+        problems.append(f"未知类型 {kind} / Unknown type; use one of {', '.join(ACCOUNT_TYPES)}.")
     if parent and parent not in seen:
-        problems.append(f"上级科目 {parent} 不在前面的行里。The parent must be on an earlier line.")
+        problems.append(f"上级科目 {parent} 不在前面的行里 / The parent must be on an earlier line.")
     if parent and seen.get(parent):
         problems.append(
-            f"上级科目 {parent} 带有类型，是末级科目。The parent has a type, so it takes postings itself."
+            f"上级科目 {parent} 带有类型，是末级科目 / The parent has a type, so it takes postings itself."
         )
     if row["party_required"] not in ("", "yes"):
-        problems.append("party_required 只能是 yes 或空。It is either yes or empty.")
+        problems.append("party_required 只能是 yes 或空 / It is either yes or empty.")
     if row["party_required"] == "yes" and (
         kind not in ACCOUNT_TYPES or ACCOUNT_TYPES[kind].statement != "balance"
     ):
         problems.append(
-            "只有资产负债类末级科目可以要求往来单位。Only a balance sheet account can require a party."
+            "只有资产负债类末级科目可以要求往来单位 / Only a balance sheet account can require a party."
         )
     seen[code] = kind
     return problems

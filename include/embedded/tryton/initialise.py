@@ -15,7 +15,7 @@ from typing import Any
 from include.embedded.tryton.access import GATEWAY_LOGIN, ensure_gateway_user
 from include.embedded.tryton.chart import ACCOUNT_TYPES, ChartAccount, read_chart
 from include.embedded.tryton.errors import LedgerSetupError
-from include.embedded.tryton.runtime import MODULES, database_name, is_complete, opened
+from include.embedded.tryton.runtime import MODULES, database_name, in_transaction, is_complete, opened
 
 __all__ = ["CHART_CN", "CURRENCIES", "GATEWAY_LOGIN", "LedgerReport", "init_ledger"]
 
@@ -96,21 +96,22 @@ def init_ledger(
         database.touch(mode=0o600)
     except OSError as error:
         raise LedgerSetupError(
-            f"{database}: 无法写入。The ledger's file cannot be written: {error}"
+            f"{database}: 无法写入 / The ledger's file cannot be written: {error}"
         ) from error
 
     from trytond.exceptions import UserError
-    from trytond.transaction import Transaction
+
+    def work(pool: Any) -> tuple[list[str], list[str]]:
+        if is_new:
+            _mark_series(pool)
+        return _fill(pool, company_name, currency, years, password, accounts, dimensions)
 
     with opened(database, update=MODULES if is_new else ()) as pool:
         try:
-            with Transaction().start(database_name(database), 0, context={}):
-                if is_new:
-                    _mark_series(pool)
-                created, existing = _fill(pool, company_name, currency, years, password, accounts, dimensions)
+            created, existing = in_transaction(pool, work)
         except UserError as error:
             raise LedgerSetupError(
-                f"{database}: Tryton 拒绝。Tryton refused the set-up: {error.message}"
+                f"{database}: Tryton 拒绝 / Tryton refused the set-up: {error.message}"
             ) from error
     return LedgerReport(database, company_name, currency, tuple(created), tuple(existing))
 
@@ -118,14 +119,14 @@ def init_ledger(
 def _check_arguments(company_name: str, currency: str, years: tuple[int, ...], password: str) -> None:
     problems = []
     if not company_name.strip():
-        problems.append("公司名称不能为空。The company needs a name.")
+        problems.append("公司名称不能为空 / The company needs a name.")
     if currency not in CURRENCIES:
-        problems.append(f"未知本位币 {currency}。Choose the currency among {', '.join(CURRENCIES)}.")
+        problems.append(f"未知本位币 {currency} / Choose the currency among {', '.join(CURRENCIES)}.")
     if not years or any(not 1990 <= year <= 2999 for year in years):
-        problems.append("会计年度应在 1990 到 2999 之间。Give fiscal years between 1990 and 2999.")
+        problems.append("会计年度应在 1990 到 2999 之间 / Give fiscal years between 1990 and 2999.")
     if len(password) < MIN_PASSWORD:
         problems.append(
-            f"接口用户密码至少 {MIN_PASSWORD} 位。The gateway's password needs {MIN_PASSWORD} characters."
+            f"接口用户密码至少 {MIN_PASSWORD} 位 / The gateway's password needs {MIN_PASSWORD} characters."
         )
     if problems:
         raise LedgerSetupError("\n".join(problems))
@@ -155,6 +156,7 @@ def _fill(
 
     created: list[str] = []
     existing: list[str] = []
+    _ensure_indexes()
 
     def tell(what: str, made: Iterable[str], kept: Iterable[str]) -> None:
         for words, target in ((list(made), created), (list(kept), existing)):
@@ -175,11 +177,20 @@ def _fill(
     return created, existing
 
 
+def _ensure_indexes() -> None:
+    """Tryton has no index on what the gateway searches by: our key (description) and the origin of a reversal."""
+    from trytond.transaction import Transaction
+
+    cursor = Transaction().connection.cursor()
+    for column in ("description", "origin"):
+        cursor.execute(f"CREATE INDEX IF NOT EXISTS voucherflow_move_{column} ON account_move ({column})")
+
+
 def _ensure_currencies(pool: Any) -> tuple[list[str], list[str]]:
-    Currency = pool.get("currency.currency")
-    kept = {record.code for record in Currency.search([("code", "in", list(CURRENCIES))])}
+    currencies = pool.get("currency.currency")
+    kept = {record.code for record in currencies.search([("code", "in", list(CURRENCIES))])}
     made = [code for code in CURRENCIES if code not in kept]
-    Currency.create(
+    currencies.create(
         [
             {
                 "code": code,
@@ -196,13 +207,13 @@ def _ensure_currencies(pool: Any) -> tuple[list[str], list[str]]:
 
 
 def _ensure_company(pool: Any, name: str, currency: str) -> tuple[Any, bool]:
-    Company = pool.get("company.company")
-    Party = pool.get("party.party")
-    companies = Company.search([])
+    companies_model = pool.get("company.company")
+    parties = pool.get("party.party")
+    companies = companies_model.search([])
     for company in companies:
         if company.party.name != name or company.currency.code != currency:
             raise LedgerSetupError(
-                f"账簿已属于 {company.party.name} ({company.currency.code})。The ledger belongs to that company "
+                f"账簿已属于 {company.party.name} ({company.currency.code}) / The ledger belongs to that company "
                 "already: use the same name and currency, or another file for another company."
             )
         return company, False
@@ -210,22 +221,22 @@ def _ensure_company(pool: Any, name: str, currency: str) -> tuple[Any, bool]:
     configuration = pool.get("party.configuration")(1)
     configuration.party_sequence = None
     configuration.save()
-    (party,) = Party.create([{"name": name, "code": "company", "addresses": []}])
+    (party,) = parties.create([{"name": name, "code": "company", "addresses": []}])
     (code,) = pool.get("currency.currency").search([("code", "=", currency)])
-    (company,) = Company.create([{"party": party.id, "currency": code.id}])
+    (company,) = companies_model.create([{"party": party.id, "currency": code.id}])
     return company, True
 
 
 def _ensure_accounts(
     pool: Any, company: Any, accounts: tuple[ChartAccount, ...]
 ) -> tuple[list[str], list[str]]:
-    Account = pool.get("account.account")
+    account_model = pool.get("account.account")
     types = _ensure_types(pool, company)
-    ids = {record.code: record.id for record in Account.search([("company", "=", company.id)])}
+    ids = {record.code: record.id for record in account_model.search([("company", "=", company.id)])}
     kept = [account.code for account in accounts if account.code in ids]
     made = [account for account in accounts if account.code not in ids]
     for account in made:
-        (record,) = Account.create(
+        (record,) = account_model.create(
             [
                 {
                     "code": account.code,
@@ -245,12 +256,12 @@ def _ensure_accounts(
 
 def _ensure_types(pool: Any, company: Any) -> dict[str, int]:
     """Ids of the account types by our key; a root for each statement, and the types below it."""
-    Type = pool.get("account.account.type")
-    ids = {record.name: record.id for record in Type.search([("company", "=", company.id)])}
+    type_model = pool.get("account.account.type")
+    ids = {record.name: record.id for record in type_model.search([("company", "=", company.id)])}
 
     def ensure(name: str, values: dict[str, Any]) -> int:
         if name not in ids:
-            (record,) = Type.create([{"name": name, "company": company.id, **values}])
+            (record,) = type_model.create([{"name": name, "company": company.id, **values}])
             ids[name] = record.id
         return int(ids[name])
 
@@ -268,19 +279,19 @@ def _ensure_types(pool: Any, company: Any) -> dict[str, int]:
 
 
 def _ensure_journals(pool: Any) -> tuple[list[str], list[str]]:
-    Journal = pool.get("account.journal")
-    kept = {record.code for record in Journal.search([("code", "in", list(JOURNALS))])}
+    journals = pool.get("account.journal")
+    kept = {record.code for record in journals.search([("code", "in", list(JOURNALS))])}
     made = [word for word in JOURNALS if word not in kept]
-    Journal.create([{"code": word, "name": JOURNALS[word], "type": "general"} for word in made])
+    journals.create([{"code": word, "name": JOURNALS[word], "type": "general"} for word in made])
     return made, sorted(kept)
 
 
 def _ensure_dimensions(pool: Any, company: Any, dimensions: dict[str, str]) -> tuple[list[str], list[str]]:
-    Analytic = pool.get("analytic_account.account")
-    roots = Analytic.search([("type", "=", "root"), ("company", "=", company.id)])
+    analytic = pool.get("analytic_account.account")
+    roots = analytic.search([("type", "=", "root"), ("company", "=", company.id)])
     kept = [record.code for record in roots if record.code in dimensions]
     made = [code for code in dimensions if code not in kept]
-    Analytic.create(
+    analytic.create(
         [
             {"code": code, "name": dimensions[code], "type": "root", "state": "opened", "company": company.id}
             for code in made
@@ -291,8 +302,8 @@ def _ensure_dimensions(pool: Any, company: Any, dimensions: dict[str, str]) -> t
 
 def _ensure_years(pool: Any, company: Any, years: tuple[int, ...]) -> tuple[list[str], list[str]]:
     """Fiscal years in rising order: Tryton refuses to open a year before one that exists and is open."""
-    Year = pool.get("account.fiscalyear")
-    kept = {int(record.start_date.year) for record in Year.search([("company", "=", company.id)])}
+    year_model = pool.get("account.fiscalyear")
+    kept = {int(record.start_date.year) for record in year_model.search([("company", "=", company.id)])}
     wanted = sorted(set(years))
     made = [year for year in wanted if year not in kept]
     for year in made:
@@ -302,16 +313,16 @@ def _ensure_years(pool: Any, company: Any, years: tuple[int, ...]) -> tuple[list
 
 def _create_year(pool: Any, company: Any, year: int) -> None:
     """One fiscal year; each period has its own sequence, as Chinese vouchers are numbered by month."""
-    Year = pool.get("account.fiscalyear")
-    Sequence = pool.get("ir.sequence.strict")
-    ModelData = pool.get("ir.model.data")
-    sequence_type = ModelData.get_id("account", "sequence_type_account_move")
+    year_model = pool.get("account.fiscalyear")
+    sequences_model = pool.get("ir.sequence.strict")
+    model_data = pool.get("ir.model.data")
+    sequence_type = model_data.get_id("account", "sequence_type_account_move")
 
     def sequence(name: str) -> dict[str, Any]:
         return {"name": name, "sequence_type": sequence_type, "company": company.id}
 
-    (year_sequence,) = Sequence.create([sequence(f"{year}")])
-    (fiscal_year,) = Year.create(
+    (year_sequence,) = sequences_model.create([sequence(f"{year}")])
+    (fiscal_year,) = year_model.create(
         [
             {
                 "name": str(year),
@@ -322,9 +333,9 @@ def _create_year(pool: Any, company: Any, year: int) -> None:
             }
         ]
     )
-    Year.create_period([fiscal_year])
+    year_model.create_period([fiscal_year])
     periods = pool.get("account.period").search([("fiscalyear", "=", fiscal_year.id)])
-    sequences = Sequence.create([sequence(period.name) for period in periods])
+    sequences = sequences_model.create([sequence(period.name) for period in periods])
     for period, own in zip(periods, sequences, strict=True):
         period.move_sequence = own
     pool.get("account.period").save(periods)

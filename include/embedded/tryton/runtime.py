@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from include.embedded.tryton.errors import LedgerSetupError
+
+T = TypeVar("T")
+
+MAX_RESTARTS = 20
 
 MODULES = ("account", "analytic_account")
 """What is activated; Tryton adds what they need: party, company, currency."""
@@ -27,7 +31,7 @@ def database_name(database: Path) -> str:
     """
     if database.suffix != ".sqlite" or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", database.stem):
         raise LedgerSetupError(
-            f"{database}: 账簿文件名应为字母、数字、下划线加 .sqlite。"
+            f"{database}: 账簿文件名应为字母、数字、下划线加 .sqlite / "
             "Name the ledger's file with letters, digits and _ and the ending .sqlite, for example ledger.sqlite."
         )
     return database.stem
@@ -45,13 +49,15 @@ def active_modules(database: Path) -> set[str]:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ir_module'").fetchone():
                 raise LedgerSetupError(
-                    f"{database}: 这个文件不是 Tryton 账簿。The file holds another database; choose another name."
+                    f"{database}: 这个文件不是 Tryton 账簿 / The file holds another database; choose another name."
                 )
             return {
                 name for (name,) in connection.execute("SELECT name FROM ir_module WHERE state = 'activated'")
             }
     except sqlite3.DatabaseError as error:
-        raise LedgerSetupError(f"{database}: 无法读取。The file cannot be read as SQLite: {error}") from error
+        raise LedgerSetupError(
+            f"{database}: 无法读取 / The file cannot be read as SQLite: {error}"
+        ) from error
 
 
 def is_complete(database: Path) -> bool:
@@ -72,7 +78,7 @@ def opened(database: Path, *, update: tuple[str, ...] = ()) -> Iterator[Any]:
 
     if Pool.database_list():
         raise LedgerSetupError(
-            "一个进程只能打开一个账簿。This process already has a ledger open; use another process."
+            "一个进程只能打开一个账簿 / This process already has a ledger open; use another process."
         )
     config.set("database", "uri", "sqlite://")
     config.set("database", "path", str(database.absolute().parent))
@@ -88,3 +94,23 @@ def opened(database: Path, *, update: tuple[str, ...] = ()) -> Iterator[Any]:
     finally:
         Pool.stop(name)
         Cache.drop(name)
+
+
+def in_transaction(pool: Any, work: Callable[[Any], T]) -> T:
+    """Run `work` as Tryton's root user in one transaction, committed at the end or rolled back on an exception.
+
+    Tryton asks for a restart when work needs a table lock that the transaction did not start with.
+    """
+    from trytond.transaction import Transaction, TransactionError
+
+    extras: dict[str, Any] = {}
+    for _ in range(MAX_RESTARTS):
+        with Transaction().start(pool.database_name, 0, context={}, **extras) as transaction:
+            try:
+                return work(pool)
+            except TransactionError as error:
+                transaction.rollback()
+                error.fix(extras)
+    raise LedgerSetupError(
+        "Tryton 一直要求更多的锁 / Tryton kept asking for more locks; report this with its version."
+    )
