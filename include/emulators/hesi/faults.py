@@ -29,6 +29,7 @@ class Faults:
         truncate: share that is carried out and answered with half of the body.
         calls_per_second: a ceiling above which calls are answered 429; 0 is none.
         token_unready_ms: the vendor's old bug, a new token is refused for so long.
+        only: faults befall only calls whose path contains this, and only these are counted.
     """
 
     seed: int = 0
@@ -40,6 +41,7 @@ class Faults:
     truncate: float = 0.0
     calls_per_second: float = 0.0
     token_unready_ms: int = 0
+    only: str = ""
 
     def __post_init__(self) -> None:
         shares = [getattr(self, name) for name in KINDS]
@@ -47,7 +49,9 @@ class Faults:
             raise ValueError(
                 f"故障比例须在 0 到 1 之间且总和不超过 1 · fault shares must add up to at most 1: {shares}"
             )
-        negative = [item.name for item in fields(self) if getattr(self, item.name) < 0]
+        negative = [
+            item.name for item in fields(self) if item.name != "only" and getattr(self, item.name) < 0
+        ]
         if negative:
             raise ValueError(f"故障参数不能为负 · fault settings must not be negative: {', '.join(negative)}")
 
@@ -77,7 +81,8 @@ class FaultMiddleware:
     last_s: float = field(default_factory=time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not str(scope["path"]).startswith(API_PREFIX):
+        path = str(scope.get("path", ""))
+        if scope["type"] != "http" or not path.startswith(API_PREFIX) or self.faults.only not in path:
             await self.app(scope, receive, send)
             return
         kind, latency_s = self.faults.draw(self.calls)

@@ -132,8 +132,8 @@ class TestSums:
     def test_no_loan_is_written_off_beyond_its_total(self, world: World) -> None:
         for loan in world.loans.values():
             state = world.loan_state(loan)
-            assert 0 <= state.repaid
-            assert 0 <= state.reserved
+            assert state.repaid >= 0
+            assert state.reserved >= 0
             assert state.repaid + state.reserved <= loan.total
 
     def test_an_invoice_is_claimed_up_to_its_total_by_sound_claims(self, world: World) -> None:
