@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -193,7 +193,11 @@ class SourceDocument:
         referred to, and what only some of a source's answers carry. So our own write-back, an archiving, a
         comment or a renamed department does not look like a changed document.
         """
-        content = {name: _stable(value) for name, value in asdict(self).items() if name not in _NOT_CONTENT}
+        content = {
+            item.name: _stable(getattr(self, item.name))
+            for item in fields(self)
+            if item.name not in _NOT_CONTENT
+        }
         return digest(content)
 
 
@@ -204,10 +208,12 @@ _NOT_CONTENT = frozenset(
 
 def _stable(value: Any) -> Any:
     """The value with references cut down to their ids and without invoice totals, which are read separately."""
-    if isinstance(value, Mapping):
-        if set(value) == {"id", "code", "name"}:
-            return value["id"]
-        return {key: _stable(item) for key, item in value.items() if key != "total"}
+    if isinstance(value, Reference):
+        return value.id
+    if isinstance(value, InvoiceClaim):
+        return [value.line_no, value.invoice_id, value.claimed, value.tax]
+    if is_dataclass(value):
+        return [_stable(getattr(value, item.name)) for item in fields(value)]
     if isinstance(value, list | tuple):
         return [_stable(item) for item in value]
     return value

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from include.domain.problems import Stage
 from include.ports import RawDocument
 from include.stages.context import StageContext, StageResult, book_of, business_date
-from include.store.documents import Filed, Saved
+from include.store.filing import Filed, Saved
 
 log = logging.getLogger(__name__)
 

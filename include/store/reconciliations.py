@@ -16,8 +16,9 @@ from include.domain.voucher import VoucherStatus
 from include.ports import Clock, WriteBackEntry, WriteBackOutcome, WriteBackResult
 from include.store import audit
 from include.store import tables as t
-from include.store.documents import Scope, chunks, in_scope
+from include.store.documents import Scope, in_scope
 from include.store.engine import reading, writing
+from include.store.filing import chunks
 
 
 @dataclass(frozen=True, slots=True)

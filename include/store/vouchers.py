@@ -29,8 +29,9 @@ from include.domain.voucher import (
 from include.ports import Clock
 from include.store import audit, leases, problems
 from include.store import tables as t
-from include.store.documents import Scope, chunks, in_scope, sent_voucher_of, set_disposition, within
+from include.store.documents import Scope, in_scope, within
 from include.store.engine import reading, writing
+from include.store.filing import chunks, sent_voucher_of, set_disposition
 from include.store.leases import Lease
 
 
