@@ -76,7 +76,8 @@ class DimensionIndex:
             FixData: values that exist but are switched off.
         """
         wanted = sorted(set(values))
-        missing = [value for value in wanted if value not in self.ids_of(wanted, references)]
+        known = self.ids_of(wanted, references)
+        missing = [value for value in wanted if value not in known]
         parties = [
             {"code": party_code(value), "name": clean_text(value.name) or value.code, "addresses": []}
             for value in missing
@@ -86,7 +87,8 @@ class DimensionIndex:
         for model, rows in ((PARTY, parties), (ANALYTIC, analytic)):
             for chunk in chunks(rows):
                 self._client.call(f"model.{model}.create", chunk, _context(references), writes=True)
-        left = [value for value in missing if value not in self.ids_of(missing, references)]
+        known = self.ids_of(missing, references)
+        left = [value for value in missing if value not in known]
         if left:
             names = name_values(left)
             raise FixData(

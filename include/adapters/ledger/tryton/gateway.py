@@ -26,7 +26,7 @@ from include.adapters.ledger.tryton.mapping import (
     say,
 )
 from include.domain.account import Account, AccountBalance, AuxiliaryDimension, Chart
-from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
+from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
 from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import (
     LedgerVoucher,
@@ -39,9 +39,6 @@ from include.domain.voucher import (
 from include.ports import ProofLevel
 
 log = logging.getLogger(__name__)
-
-PAGE = 200
-"""Moves per page of a period."""
 
 MOVE_FIELDS = [
     "number",
@@ -81,9 +78,11 @@ class TrytonGateway:
         create_missing: Iterable[str] = (),
         batch_size: int = 50,
         settle_s: float = 60,
+        page_size: int = 200,
     ) -> None:
         self.batch_size = batch_size
         self.settle_s = settle_s
+        self._page_size = page_size
         self._client = client
         self._currency = currency
         self._company = company
@@ -166,7 +165,7 @@ class TrytonGateway:
     def vouchers(self, period: FiscalPeriod) -> Iterator[Sequence[LedgerVoucher]]:
         period_ids = [found.id for found in self._known().periods if found.period.code == period.code]
         last = 0
-        while page := self._moves([("period", "in", period_ids), ("id", ">", last)], limit=PAGE):
+        while page := self._moves([("period", "in", period_ids), ("id", ">", last)], limit=self._page_size):
             yield page
             last = int(page[-1].ledger_id)
 
