@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -20,8 +19,9 @@ from include.rules.findings import (
     shown_facts,
     words,
 )
+from include.rules.frames import Schema
 from include.rules.lookup import bound, lookup
-from include.rules.prepare import Prepared, document_columns
+from include.rules.prepare import DOCUMENT_AMOUNTS, Needs, Prepared
 from include.rules.ruleset import RuleSet, Template
 from include.rules.schema import PLACEHOLDER, Entry, Predicate
 from include.rules.tables import ACCOUNTS_FILE
@@ -29,30 +29,28 @@ from include.rules.tables import ACCOUNTS_FILE
 SUMMARY_LENGTH = 200
 """Characters; ledgers cut at 255 bytes to 255 characters, and a cut summary of ours should look the same in all."""
 
-LINE_SCHEMA = {
+LINES_MADE: Schema = {
     "pk": pl.Int64,
     "template_index": pl.Int64,
+    "event": pl.String,
     "entry_index": pl.Int64,
+    "side": pl.String,
     "source_line_no": pl.Int64,
     "portion_no": pl.Int64,
     "amount": pl.Int128,
     "transaction_currency": pl.String,
     "transaction": pl.Int128,
     "account": pl.String,
-    "table_row": pl.Int64,
     "dimensions": pl.String,
     "summary": pl.String,
+    "template": pl.String,
+    "template_line": pl.Int64,
+    "entry": pl.String,
+    "table_name": pl.String,
+    "table_row": pl.Int64,
 }
 _BASE = ("pk", "date", "functional_currency", "document_currency", "document.code#name")
 _SETTLEMENTS = (Measure.WRITTEN_OFF, Measure.COMPANY_PAID, Measure.PAYABLE, Measure.REFUND)
-
-
-@dataclass(frozen=True, slots=True)
-class EntryLines:
-    """Lines in LINE_SCHEMA, and problems of documents that could not have theirs."""
-
-    lines: pl.DataFrame
-    problems: list[pl.DataFrame]
 
 
 def condition(when: Mapping[str, Predicate], decimals: int) -> pl.Expr:
@@ -65,43 +63,66 @@ def condition(when: Mapping[str, Predicate], decimals: int) -> pl.Expr:
 
 def entry_lines(
     ruleset: RuleSet, prepared: Prepared, documents: pl.DataFrame, decimals: int, position: tuple[int, int]
-) -> EntryLines:
-    """The lines that entry `position` (template, entry) makes of `documents`, zero amounts left out, not merged."""
-    template = ruleset.templates[position[0]]
-    entry = template.spec.lines[position[1]]
-    needed = document_columns(prepared.needs, template.spec, entry, ruleset)
-    columns = dict.fromkeys([*_BASE, *_amount_columns(entry, documents), *sorted(needed)])
-    frame = prepared.joined(entry.for_each, documents.select(list(columns)))
+) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
+    """The lines (LINES_MADE) that entry `position` (template, entry) makes of `documents`, zero amounts left out; and
+    the problems of documents that could not have theirs.
+    """
+    template, index = ruleset.templates[position[0]], position[1]
+    entry = template.spec.lines[index]
+    needs = Needs.of_entry(ruleset, template.spec, entry)
+    pattern = template.spec.summary_of(entry)
+    is_document_wide = all(name.startswith("document.") for name in PLACEHOLDER.findall(pattern))
+    its = documents.select(
+        *_BASE,
+        *_amount_columns(entry, documents),
+        *(column for column in needs.columns("document") if column not in _BASE),
+        *([_summary(pattern).alias("summary")] if is_document_wide else []),
+    )
+    frame = prepared.joined(entry.for_each, its, needs)
     if entry.when:
         frame = frame.filter(condition(entry.when, decimals))
     amount, currency, transaction = _amounts(entry)
     frame = frame.with_columns(amount.alias("amount")).with_columns(
         currency.alias("transaction_currency"), transaction.alias("transaction")
     )
-    problems = [_missing_amount(frame, template, position[1], entry)]
+    problems = [_missing_amount(frame, template, index, entry)]
     # A line without an amount is in `problems`; a line of zero says nothing and is left out.
-    frame = frame.filter(pl.col("amount").is_not_null() & (pl.col("amount") != 0))
-    frame, unresolved = _with_account(ruleset, frame, template, position[1], decimals)
-    problems += _missing_dimensions(frame, template, position[1], entry)
-    sign = -1 if entry.red else 1
+    frame = frame.filter(pl.col("amount") != 0)
+    frame, unresolved = _with_account(ruleset, frame, template, index, decimals)
+    problems += [*unresolved, *_missing_dimensions(frame, template, index, entry)]
+    is_foreign = (pl.col("transaction") != 0).fill_null(False)
     lines = frame.select(
         "pk",
-        pl.lit(position[0], pl.Int64).alias("template_index"),
-        pl.lit(position[1], pl.Int64).alias("entry_index"),
         "source_line_no",
         "portion_no",
-        (pl.col("amount") * sign).alias("amount"),
-        pl.when(pl.col("transaction") != 0)
-        .then("transaction_currency")
-        .fill_null("")
-        .alias("transaction_currency"),
-        (pl.col("transaction").fill_null(0) * sign).alias("transaction"),
+        "amount",
+        pl.when(is_foreign).then("transaction_currency").otherwise(pl.lit("")).alias("transaction_currency"),
+        pl.col("transaction").fill_null(0),
         "account",
         "table_row",
         _dimensions(entry, chosen_by_row="kinds" in frame.columns).alias("dimensions"),
-        _summary(template.spec.summary_of(entry)).alias("summary"),
-    ).select(pl.col(name).cast(dtype) for name, dtype in LINE_SCHEMA.items())
-    return EntryLines(_merged(lines) if entry.merge != "none" else lines, [*problems, *unresolved])
+        "summary" if is_document_wide else _summary(pattern).alias("summary"),
+    )
+    return _described(ruleset, _merged(lines) if entry.merge != "none" else lines, position), problems
+
+
+def _described(ruleset: RuleSet, lines: pl.DataFrame, position: tuple[int, int]) -> pl.DataFrame:
+    """The lines with their sign, and with what all lines of an entry share: event, side and trace."""
+    template = ruleset.templates[position[0]]
+    entry = template.spec.lines[position[1]]
+    sign = -1 if entry.red else 1
+    return lines.with_columns(
+        pl.col("amount") * sign,
+        pl.col("transaction") * sign,
+        template_index=pl.lit(position[0]),
+        event=pl.lit(template.spec.event),
+        entry_index=pl.lit(position[1]),
+        side=pl.lit(entry.side.value),
+        template=pl.lit(template.trace_name),
+        template_line=pl.lit(template.entry_lines[position[1]]),
+        entry=pl.lit(entry.name),
+        table_name=pl.lit(_table_file(ruleset, entry)),
+    ).select(pl.col(name).cast(dtype) for name, dtype in LINES_MADE.items())
 
 
 def _holds(path: str, predicate: Predicate, decimals: int) -> pl.Expr:
@@ -132,11 +153,7 @@ def _amount_columns(entry: Entry, documents: pl.DataFrame) -> list[str]:
         return [f"property:{entry.measure_property}"]
     if entry.for_each is not Scope.DOCUMENT:
         return []
-    return [
-        name
-        for name in ("gross", "transaction_gross", "written_off", "company_paid", "payable", "document_tax")
-        if name in documents.columns
-    ]
+    return [name for name in (*DOCUMENT_AMOUNTS, "document_tax") if name in documents.columns]
 
 
 def _amounts(entry: Entry) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
@@ -349,31 +366,30 @@ def _summary(pattern: str) -> pl.Expr:
     parts: list[str | pl.Expr] = []
     for index, piece in enumerate(PLACEHOLDER.split(pattern)):
         parts.append(pl.col(f"{piece}#name") if index % 2 else piece)
-    return words(*parts).str.strip_chars().str.head(SUMMARY_LENGTH)
+    return words(*parts).str.head(SUMMARY_LENGTH).str.strip_chars()
 
 
 def _merged(lines: pl.DataFrame) -> pl.DataFrame:
-    """One line for equal account, dimensions and currency. Its trace names a source line only where there is one, and
-    the table row of the first.
+    """One line for equal account, dimensions and currency.
+
+    Its trace names a source line only where there is just one, and the first of the table rows. The summary is the
+    same for all, since a merged line mentions its document only.
     """
-    by = ["pk", "template_index", "entry_index", "account", "dimensions", "transaction_currency"]
-    is_one = pl.col("source_line_no").min() == pl.col("source_line_no").max()
+    number = pl.col("source_line_no")
     return (
-        lines.sort("pk", "source_line_no", "portion_no", "table_row")
-        .group_by(by, maintain_order=True)
+        lines.group_by("pk", "account", "dimensions", "transaction_currency")
         .agg(
-            pl.when(is_one).then(pl.col("source_line_no").first()).otherwise(0).alias("source_line_no"),
-            pl.col("portion_no").first(),
+            pl.when(number.min() == number.max()).then(number.min()).otherwise(0).alias("source_line_no"),
+            pl.col("portion_no").min(),
             pl.col("amount").sum(),
             pl.col("transaction").sum(),
-            pl.col("table_row").first(),
+            pl.col("table_row").min(),
             pl.col("summary").first(),
         )
         .filter(pl.col("amount") != 0)
-        .select(pl.col(name).cast(dtype) for name, dtype in LINE_SCHEMA.items())
     )
 
 
-def table_file(ruleset: RuleSet, entry: Entry) -> str:
+def _table_file(ruleset: RuleSet, entry: Entry) -> str:
     """The file that gave the account, for traces."""
     return ruleset.tables[entry.account.table].file_name if entry.account.table else ACCOUNTS_FILE

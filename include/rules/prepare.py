@@ -1,8 +1,8 @@
 """Facts as columns: what the rules name, taken from the frames once for all documents.
 
-A fact `line.fee_type` becomes the column `line.fee_type` (its code, else its id; missing is empty text), and where
-needed `line.fee_type#name` (for summaries and messages) and `line.fee_type#dim` (the code and name as the end of a JSON
-list, null where missing). Amounts become 128-bit integers, so that no sum of theirs can overflow.
+A fact `line.fee_type` becomes the column `line.fee_type` (its code, else its id; null where missing), and where needed
+`line.fee_type#name` (for people) and `line.fee_type#dim` (code and name as the end of a JSON list, null where missing).
+Amounts become 128-bit integers, so that no sum of theirs can overflow.
 """
 
 from __future__ import annotations
@@ -21,46 +21,65 @@ from include.rules.schema import PLACEHOLDER, Entry, VoucherTemplate
 
 _JSON_ESCAPES = {c: json.dumps(c)[1:-1] for c in ['"', "\\", *map(chr, range(32))]}
 _CONTROL = r"[\x00-\x1f\x7f]+"
-AMOUNT_COLUMNS = ("gross", "transaction_gross", "written_off", "company_paid", "payable")
+_UNSAFE = r'["\\\x00-\x1f]'
+_INHERITING = frozenset(f"line.{name}" for name in facts.INHERITED)
+DOCUMENT_AMOUNTS = ("gross", "transaction_gross", "written_off", "company_paid", "payable")
+LINE_AMOUNTS = ("line_currency", "line_amount", "line_gross", "line_tax")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Which columns the rules use: condition values, names and dimensions by fact, amounts in properties."""
+    """Which columns rules use, by the fact they are made of."""
 
-    values: frozenset[str]
-    names: frozenset[str]
-    dimensions: frozenset[str]
-    amount_properties: frozenset[str]
+    values: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    dimensions: frozenset[str] = frozenset()
+    amount_properties: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_entry(cls, ruleset: RuleSet, template: VoucherTemplate, entry: Entry) -> Needs:
+        """What the lines of one entry are made of, and what its messages name."""
+        conditions = ruleset.tables[entry.account.table].conditions if entry.account.table else ()
+        asked = {fact.path for fact in conditions}
+        return cls(
+            values=frozenset({*entry.when, *asked}),
+            names=frozenset(
+                {
+                    "document.code",
+                    *PLACEHOLDER.findall(template.summary_of(entry)),
+                    *(path for path in asked if facts.is_reference(path)),
+                }
+            ),
+            dimensions=frozenset({*entry.dimensions.values(), *entry.optional_dimensions.values()}),
+            amount_properties=frozenset(filter(None, [entry.measure_property])),
+        ).with_inherited()
 
     @classmethod
     def of(cls, ruleset: RuleSet) -> Needs:
-        values, names, dimensions, properties = set(), {"document.code"}, set(), set()
+        """All that any rule of the set uses."""
+        whole = cls(names=frozenset({"document.code"}))
         for template in ruleset.templates:
-            values |= set(template.spec.when)
+            whole = whole.and_of(cls(values=frozenset(template.spec.when)))
             for entry in template.spec.lines:
-                values |= set(entry.when)
-                dimensions |= {*entry.dimensions.values(), *entry.optional_dimensions.values()}
-                names |= set(PLACEHOLDER.findall(template.spec.summary_of(entry)))
-                if entry.measure_property:
-                    properties.add(entry.measure_property)
-                if entry.account.table:
-                    paths = {fact.path for fact in ruleset.tables[entry.account.table].conditions}
-                    values |= paths
-                    names |= {path for path in paths if facts.is_reference(path)}
-        return cls(frozenset(values), frozenset(names), frozenset(dimensions), frozenset(properties))
+                whole = whole.and_of(cls.of_entry(ruleset, template.spec, entry))
+        return whole
 
-    def columns(self, scope: str) -> Iterator[pl.Expr]:
-        """The fact columns of a frame of this scope; missing values are null here."""
-        for path in sorted(self.values):
-            if path.startswith(f"{scope}."):
-                yield _value(path).alias(path)
-        for path in sorted(self.names):
-            if path.startswith(f"{scope}.") and path not in facts.COMPUTED:
-                yield _name(path).alias(f"{path}#name")
-        for path in sorted(self.dimensions):
-            if path.startswith(f"{scope}."):
-                yield _dimension(path).alias(f"{path}#dim")
+    def columns(self, scope: str) -> list[str]:
+        """The names of the fact columns of a scope."""
+        columns = [
+            *self.values,
+            *(f"{path}#name" for path in self.names),
+            *(f"{path}#dim" for path in self.dimensions),
+        ]
+        return sorted(column for column in columns if column.startswith(f"{scope}."))
+
+    def and_of(self, other: Needs) -> Needs:
+        return Needs(
+            self.values | other.values,
+            self.names | other.names,
+            self.dimensions | other.dimensions,
+            self.amount_properties | other.amount_properties,
+        )
 
     def with_inherited(self) -> Needs:
         """The same, with the document's own department and project for lines that fall back on them."""
@@ -73,25 +92,27 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Documents with their facts (`pk` first), and lines and write-offs with theirs; see `inherit`."""
+    """Documents with their facts (`pk` first), and lines and write-offs with theirs."""
 
-    needs: Needs
     documents: pl.DataFrame
     lines: pl.DataFrame
     write_offs: pl.DataFrame
 
-    def joined(self, scope: Scope, documents: pl.DataFrame) -> pl.DataFrame:
-        """A frame with a row for each thing of the scope in these documents, with the documents' columns."""
+    def joined(self, scope: Scope, documents: pl.DataFrame, needs: Needs) -> pl.DataFrame:
+        """A row for each thing of the scope in these documents, with the columns needed and those of `documents`."""
         if scope is Scope.DOCUMENT:
-            return documents.with_columns(source_line_no=pl.lit(0, pl.Int64), portion_no=pl.lit(0, pl.Int64))
+            return documents.with_columns(
+                pl.lit(0, pl.Int64).alias("source_line_no"), pl.lit(0, pl.Int64).alias("portion_no")
+            )
         if scope is Scope.WRITE_OFF:
-            return documents.join(self.write_offs, on="pk")
-        return documents.join(self.lines, on="pk").with_columns(
-            pl.coalesce(f"line.{name}{suffix}", f"document.{name}{suffix}").alias(f"line.{name}{suffix}")
-            for name in facts.INHERITED
-            for suffix in ("", "#name", "#dim")
-            if f"document.{name}{suffix}" in documents.columns
-            and f"line.{name}{suffix}" in self.lines.columns
+            columns = ["pk", "source_line_no", "portion_no", "write_off_amount", *needs.columns("write_off")]
+            return self.write_offs.select(columns).join(documents, on="pk")
+        columns = ["pk", "source_line_no", "portion_no", *LINE_AMOUNTS, *needs.columns("line")]
+        frame = self.lines.select(columns).join(documents, on="pk")
+        return frame.with_columns(
+            pl.coalesce(column, column.replace("line.", "document.", 1)).alias(column)
+            for column in columns
+            if column.partition("#")[0] in _INHERITING
         )
 
 
@@ -99,33 +120,27 @@ def prepare(
     ruleset: RuleSet, decimals: int, documents: pl.DataFrame, lines: pl.DataFrame, write_offs: pl.DataFrame
 ) -> Prepared:
     """Facts of all documents; `decimals` are the functional currency's, for amounts that stand in properties."""
-    needs = Needs.of(ruleset).with_inherited()
+    needs = Needs.of(ruleset)
+    raw_documents = shaped(documents, DOCUMENTS, "documents")
     raw_lines = shaped(lines, LINES, "lines")
-    prepared = shaped(documents, DOCUMENTS, "documents").select(
+    raw_write_offs = shaped(write_offs, WRITE_OFFS, "write_offs")
+    prepared = raw_documents.select(
         pl.col("id").alias("pk"),
         pl.col("business_date").alias("date"),
         pl.col("business_date").dt.strftime("%Y-%m").alias("document.period#name"),
         "functional_currency",
         pl.col("currency").alias("document_currency"),
-        pl.col("attachments"),
+        "attachments",
+        "properties",
         pl.col("kind").alias("document_kind"),
-        *(pl.col(f"{name}_minor").cast(pl.Int128).alias(name) for name in AMOUNT_COLUMNS),
-        *(_amount_in_text(name, decimals).alias(f"property:{name}") for name in needs.amount_properties),
-        *needs.columns("document"),
+        *(pl.col(f"{name}_minor").cast(pl.Int128).alias(name) for name in DOCUMENT_AMOUNTS),
+        *_facts(needs, "document", raw_documents),
     )
-    tax = raw_lines.group_by(pl.col("document_pk").alias("pk")).agg(
-        pl.when(pl.col("tax_minor").null_count() == 0)
-        .then(pl.col("tax_minor").cast(pl.Int128).sum())
-        .alias("document_tax")
-    )
+    prepared = _with_properties(prepared, needs, decimals)
     if _uses_document_tax(ruleset):
-        has_lines = pl.col("pk").is_in(tax["pk"].implode())
-        prepared = prepared.join(tax, on="pk", how="left").with_columns(
-            pl.when(has_lines).then("document_tax").otherwise(pl.lit(0, pl.Int128)).alias("document_tax")
-        )
+        prepared = _with_tax(prepared, raw_lines)
     return Prepared(
-        needs,
-        prepared,
+        prepared.drop("properties"),
         raw_lines.select(
             pl.col("document_pk").alias("pk"),
             pl.col("line_no").alias("source_line_no"),
@@ -134,31 +149,61 @@ def prepare(
             pl.col("amount_minor").cast(pl.Int128).alias("line_amount"),
             pl.col("functional_minor").cast(pl.Int128).alias("line_gross"),
             pl.col("tax_minor").cast(pl.Int128).alias("line_tax"),
-            *needs.columns("line"),
+            *_facts(needs, "line", raw_lines),
         ),
-        shaped(write_offs, WRITE_OFFS, "write_offs").select(
+        raw_write_offs.select(
             pl.col("document_pk").alias("pk"),
             pl.lit(0, pl.Int64).alias("source_line_no"),
             pl.col("seq").alias("portion_no"),
             pl.col("amount_minor").cast(pl.Int128).alias("write_off_amount"),
-            *needs.columns("write_off"),
+            *_facts(needs, "write_off", raw_write_offs),
         ),
     )
 
 
-def document_columns(needs: Needs, template: VoucherTemplate, entry: Entry, tables: RuleSet) -> set[str]:
-    """The columns of documents that the lines of an entry are made of, so that joins carry no others."""
-    table = tables.tables[entry.account.table].conditions if entry.account.table else ()
-    values = {*entry.when, *(fact.path for fact in table)}
-    names = {*PLACEHOLDER.findall(template.summary_of(entry)), *(p for p in values if p in needs.names)}
-    dimensions = {*entry.dimensions.values(), *entry.optional_dimensions.values()}
-    columns = {*values, *(f"{n}#name" for n in names), *(f"{d}#dim" for d in dimensions)}
-    columns |= {column.replace("line.", "document.", 1) for column in columns if _is_inherited(column)}
-    return {column for column in columns if column.startswith("document.")}
+def _facts(needs: Needs, scope: str, frame: pl.DataFrame) -> Iterator[pl.Expr]:
+    """The fact columns of a raw frame; those of properties and of computed facts come from elsewhere."""
+    for column in needs.columns(scope):
+        path, _, part = column.partition("#")
+        if PROPERTY.match(path) or path in facts.COMPUTED:
+            continue
+        if part == "dim":
+            yield _dimension(path, frame).alias(column)
+        elif part == "name":
+            yield _name(path).alias(column)
+        else:
+            yield _value(path).alias(column)
 
 
-def _is_inherited(column: str) -> bool:
-    return column.partition("#")[0] in {f"line.{name}" for name in facts.INHERITED}
+def _with_properties(documents: pl.DataFrame, needs: Needs, decimals: int) -> pl.DataFrame:
+    """Columns from the JSON of properties, read once for each distinct text."""
+    texts = sorted(path for path in needs.values if PROPERTY.match(path))
+    if not texts and not needs.amount_properties:
+        return documents
+    read = (
+        documents.select("properties")
+        .unique()
+        .with_columns(
+            *(_present(_property(path.rpartition(".")[2])).alias(path) for path in texts),
+            *(
+                _amount_in_text(name, decimals).alias(f"property:{name}")
+                for name in sorted(needs.amount_properties)
+            ),
+        )
+    )
+    return documents.join(read, on="properties", how="left", nulls_equal=True)
+
+
+def _with_tax(documents: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """`document_tax`: the lines' deductible tax, null where that of a line is unknown, zero without lines."""
+    tax = pl.col("tax_minor")
+    sums = lines.group_by(pl.col("document_pk").alias("pk")).agg(
+        pl.when(tax.null_count() == 0).then(tax.cast(pl.Int128).sum()).alias("document_tax"),
+        pl.lit(True).alias("has_lines"),
+    )
+    return documents.join(sums, on="pk", how="left").with_columns(
+        pl.when("has_lines").then("document_tax").otherwise(pl.lit(0, pl.Int128)).alias("document_tax")
+    )
 
 
 def _uses_document_tax(ruleset: RuleSet) -> bool:
@@ -176,9 +221,6 @@ def _value(path: str) -> pl.Expr:
     found = facts.fact(path)
     if found is not None and found.type is FactType.AMOUNT:
         return pl.col(facts.AMOUNTS[scope][name]).cast(pl.Int128)
-    property_ = PROPERTY.match(path)
-    if property_:
-        return _present(_property(property_[1]))
     if scope == "document" and name in facts.FLAGS:
         is_there = pl.col(facts.FLAGS[name]).fill_null(0) != 0
         return pl.when(is_there).then(pl.lit("yes")).otherwise(pl.lit("no"))
@@ -193,20 +235,22 @@ def _name(path: str) -> pl.Expr:
     value = _value(path)
     if name in facts.REFERENCES[scope]:
         value = pl.coalesce(_present(pl.col(f"{name}_name")), value)
-    return value.str.replace_all(_CONTROL, " ").str.strip_chars()
+    return value.str.replace_all(_CONTROL, " ")
 
 
-def _dimension(path: str) -> pl.Expr:
+def _dimension(path: str, frame: pl.DataFrame) -> pl.Expr:
     name = path.partition(".")[2]
-    code, words = _value(path), pl.col(f"{name}_name").fill_null("")
-    escaped = [
-        part.str.replace_many(list(_JSON_ESCAPES), list(_JSON_ESCAPES.values())) for part in (code, words)
-    ]
-    return pl.concat_str(pl.lit('"'), escaped[0], pl.lit('","'), escaped[1], pl.lit('"]'))
+    parts = {"code": _value(path), "name": pl.col(f"{name}_name").fill_null("")}
+    # Hardly any text needs escaping in JSON, and looking at the distinct ones is cheaper than escaping all.
+    columns = [f"{name}_{part}" for part in ("id", "code", "name")]
+    if any(frame[column].unique().str.contains(_UNSAFE).any() for column in columns):
+        escapes = (list(_JSON_ESCAPES), list(_JSON_ESCAPES.values()))
+        parts = {key: part.str.replace_many(*escapes) for key, part in parts.items()}
+    return pl.concat_str(pl.lit('"'), parts["code"], pl.lit('","'), parts["name"], pl.lit('"]'))
 
 
 def _present(text: pl.Expr) -> pl.Expr:
-    return pl.when(text.str.strip_chars() != "").then(text)
+    return pl.when(text != "").then(text)
 
 
 def _property(name: str) -> pl.Expr:
