@@ -211,13 +211,12 @@ async def invoice_search(call: Call) -> Response:
     world = call.world
     ids, codes = text_list(body, "ids"), text_list(body, "codes")
     if ids or codes:
-        wanted = set(ids or codes or [])
-        found = [
-            invoice
-            for invoice in world.invoices.values()
-            if invoice.kind == object_id
-            and (invoice.id in wanted if ids else f"{invoice.code}:{invoice.number}" in wanted)
-        ]
+        if ids:
+            found = [world.invoices[identity] for identity in ids if identity in world.invoices]
+        else:
+            wanted = set(codes or [])
+            found = [item for item in world.invoices.values() if f"{item.code}:{item.number}" in wanted]
+        found = [invoice for invoice in found if invoice.kind == object_id]
         total = len(found)
     else:
         index, count = body.get("index"), body.get("count")

@@ -19,6 +19,7 @@ from include.emulators.hesi.clock import day_of
 from include.emulators.hesi.generated.company import RATES, SPECIFICATIONS
 from include.emulators.hesi.generated.defects import DEFECTS
 from include.emulators.hesi.generated.invoicing import contained_tax
+from include.emulators.hesi.generated.oddities import ODDITIES
 
 Json = dict[str, Any]
 CENT = Decimal("0.01")
@@ -27,6 +28,11 @@ CENT = Decimal("0.01")
 @pytest.fixture(scope="module")
 def world() -> World:
     return generate_world(3000, seed=11)
+
+
+@pytest.fixture(scope="module")
+def dirty() -> World:
+    return generate_world(1500, seed=2, dirty_share=0.06)
 
 
 def dec(amount: Json, key: str = "standard") -> Decimal:
@@ -280,6 +286,27 @@ class TestShape:
         assert values == {str, int, float}
         assert scales == {str, int}
 
+    def test_lines_have_invoices_of_every_standing(self, world: World) -> None:
+        seen = {
+            line["feeTypeForm"]["invoiceForm"]["type"]
+            for document in sound(world, "expense")
+            for line in document["form"]["details"]
+        }
+        assert seen == {"exist", "noExist", "noWrite", "wait", "unify"}
+
+    def test_every_oddity_occurs(self, dirty: World) -> None:
+        assert {truth.oddity for truth in dirty.truth.values()} - {None} == set(ODDITIES)
+
+    def test_shares_may_be_negative(self, dirty: World) -> None:
+        negative = [key for key, truth in dirty.truth.items() if truth.oddity == "negative_share"]
+        percents = [
+            Decimal(part["apportionForm"]["apportionPercent"])
+            for key in negative
+            for line in dirty.render(dirty.documents[key], detail=True)["form"]["details"]
+            for part in line["feeTypeForm"].get("apportions", [])
+        ]
+        assert min(percents) == -20
+
     def test_history_ends_in_the_documents_state(self, world: World) -> None:
         for document in world.documents.values():
             logs = world.render(document, detail=True)["logs"]
@@ -305,13 +332,12 @@ class TestShape:
 
 
 class TestTruth:
-    def test_every_defect_occurs_and_the_share_is_kept(self) -> None:
-        world = generate_world(1500, seed=2, dirty_share=0.06)
-        dirty = {flow_id: truth for flow_id, truth in world.truth.items() if truth.defect}
-        approved = [document for document in world.documents.values() if document.is_approved]
-        assert {truth.defect for truth in dirty.values()} == set(DEFECTS)
-        assert len(dirty) == round(0.06 * len(approved))
-        assert all(world.documents[flow_id].is_approved for flow_id in dirty)
+    def test_every_defect_occurs_and_the_share_is_kept(self, dirty: World) -> None:
+        spoilt = {flow_id: truth for flow_id, truth in dirty.truth.items() if truth.defect}
+        approved = [document for document in dirty.documents.values() if document.is_approved]
+        assert {truth.defect for truth in spoilt.values()} == set(DEFECTS)
+        assert len(spoilt) == round(0.06 * len(approved))
+        assert all(dirty.documents[flow_id].is_approved for flow_id in spoilt)
 
     def test_a_clean_world_has_no_defect(self) -> None:
         world = generate_world(300, seed=2, dirty_share=0)
@@ -330,26 +356,24 @@ class TestTruth:
             if truth.defect:
                 assert truth.defect not in str(world.render(world.documents[flow_id], detail=True))
 
-    def test_the_counterpart_of_a_pair_is_older_and_sound(self) -> None:
-        world = generate_world(1500, seed=2, dirty_share=0.06)
-        pairs = [(key, item) for key, item in world.truth.items() if item.defect and item.counterpart]
+    def test_the_counterpart_of_a_pair_is_older_and_sound(self, dirty: World) -> None:
+        pairs = [(key, item) for key, item in dirty.truth.items() if item.defect and item.counterpart]
         assert {item.defect for _, item in pairs} == {"duplicate_code", "invoice_overused"}
         for flow_id, truth in pairs:
-            elder = world.truth[truth.counterpart or ""]
+            elder = dirty.truth[truth.counterpart or ""]
             assert elder.defect is None
             assert elder.voucher_expected
-            assert world.documents[truth.counterpart or ""].create_time < world.documents[flow_id].create_time
+            assert dirty.documents[truth.counterpart or ""].create_time < dirty.documents[flow_id].create_time
 
-    def test_an_overused_invoice_is_claimed_beyond_its_total(self) -> None:
-        world = generate_world(1500, seed=2, dirty_share=0.06)
-        overused = [key for key, item in world.truth.items() if item.defect == "invoice_overused"]
+    def test_an_overused_invoice_is_claimed_beyond_its_total(self, dirty: World) -> None:
+        overused = [key for key, item in dirty.truth.items() if item.defect == "invoice_overused"]
         assert overused
         for flow_id in overused:
-            elder = world.truth[flow_id].counterpart
+            elder = dirty.truth[flow_id].counterpart
             claimed: dict[str, Decimal] = defaultdict(Decimal)
             for key in (flow_id, elder):
                 for line, entry in invoice_entries(
-                    world.render(world.documents[key or ""], detail=True)["form"]
+                    dirty.render(dirty.documents[key or ""], detail=True)["form"]
                 ):
                     claimed[entry["invoiceId"]] += dec(line["amount"])
-            assert any(total > Decimal(world.invoices[key].gross) / 100 for key, total in claimed.items())
+            assert any(total > Decimal(dirty.invoices[key].gross) / 100 for key, total in claimed.items())

@@ -42,7 +42,7 @@ class Line:
     nights: int = 0
     invoice: Invoice | None = None
     tax: int = 0
-    wait: bool = False
+    invoice_form: str = "exist"
     apportions: list[Json] = field(default_factory=list)
 
 
@@ -67,7 +67,14 @@ class Claim:
         home = self.builder.company.catalog.home
         line = Line(fee, value, self._date(days_ago), reason, money(value, home, LINE), nights)
         kind = draw_kind(self.rng, spec)
-        if kind not in {"none", "nowrite"}:
+        missing = self.rng.random()
+        if kind == "nowrite":
+            line.invoice_form = "noWrite"
+        elif missing < 0.025:
+            line.invoice_form = (
+                "wait" if missing < 0.015 else "unify"
+            )  # the invoice comes later, or to all at once
+        else:
             line.invoice = self._issue(kind, fee, value, line.fee_date)
             line.tax = line.invoice.deductible
         self.lines.append(line)
@@ -82,7 +89,7 @@ class Claim:
         minor = units * 10**foreign.scale
         value = foreign_money(minor, foreign, rate, home)
         gross = converted(minor, foreign, rate, home)
-        self.lines.append(Line(fee, gross, self._date(days_ago), reason, value))
+        self.lines.append(Line(fee, gross, self._date(days_ago), reason, value, invoice_form="noExist"))
 
     def split_invoice(self) -> None:
         """Spread the last line's invoice over two lines, its tax in proportion: one invoice, used twice, in full."""
@@ -313,7 +320,7 @@ def _detail(claim: Claim, line: Line, number: int) -> Json:
 
 def _invoice_form(builder: Builder, line: Line) -> Json:
     if line.invoice is None:
-        return {"type": "noWrite" if line.fee == "allowance" else "noExist"}
+        return {"type": line.invoice_form}
     home = builder.company.catalog.home
     entry: Json = {
         "itemIds": [item.id for item in line.invoice.items],

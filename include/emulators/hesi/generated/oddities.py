@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from include.emulators.hesi.model import pack, unpack
@@ -71,6 +72,26 @@ def _zeros(form: Json) -> None:
         value |= {"standard": (text if "." in text else f"{text}.00") + "00", "standardScale": "2"}
 
 
+def _negative_share(form: Json) -> None:
+    """分摊比例 above 100 and below 0 (the vendor allows it): the second share gives 20 % of the line to the first.
+
+    A form without apportions is left as it is.
+    """
+    for line in form.get("details", []):
+        shares = [item["apportionForm"] for item in line["feeTypeForm"].get("apportions", [])]
+        if not shares:
+            continue
+        whole = sum((Decimal(item["apportionMoney"]["standard"]) for item in shares), Decimal())
+        rest = [Decimal(item["apportionMoney"]["standard"]) for item in shares[2:]]
+        rest_share = [Decimal(item["apportionPercent"]) for item in shares[2:]]
+        second = -(whole / 5).quantize(Decimal("0.01"))
+        values = (whole - second - sum(rest), second)
+        percents = (Decimal("120.00") - sum(rest_share), Decimal("-20.00"))
+        for item, value, percent in zip(shares, values, percents, strict=False):
+            item["apportionMoney"]["standard"] = str(value)
+            item["apportionPercent"] = str(percent)
+
+
 def _unknown_field(form: Json) -> None:
     """Fields that a tenant added and nobody told us of."""
     form |= {"u_自定义🙂": {"深": [{"层": None}]}, "E_system_新字段": "x"}
@@ -82,6 +103,7 @@ ODDITIES: Mapping[str, Callable[[Json], None]] = {
     "no_title": _no_title,
     "numbers": _numbers,
     "zeros": _zeros,
+    "negative_share": _negative_share,
     "unknown_field": _unknown_field,
 }
 
@@ -95,5 +117,8 @@ def decorate(world: World, rng: random.Random) -> None:
         name = rng.choice(names)
         body = unpack(document.packed)
         ODDITIES[name](body["form"])
-        document.packed = pack(body)
+        packed = pack(body)
+        if packed == document.packed:
+            continue  # it does not apply to this document
+        document.packed = packed
         world.truth[document.id] = dataclasses.replace(world.truth[document.id], oddity=name)
