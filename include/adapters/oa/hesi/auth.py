@@ -96,12 +96,16 @@ class TokenKeeper:
                 "合思连接缺少接入账号或接入密码：请在连接的 Login 填 appKey、Password 填 appSecurity / the Hesi connection has "
                 "no appKey or appSecurity: put them into the connection's login and password"
             )
-        answer = self._exchange(ACCESS_PATH, {}, {"appKey": self._app_key, "appSecurity": self._app_security})
-        token = self._read(answer)
+        keys = {"appKey": self._app_key, "appSecurity": self._app_security}
+        try:
+            token = self._read(self._exchange(ACCESS_PATH, {}, keys))
+            said = ""
+        except FixConfig as refusal:
+            token, said = None, f"（{refusal}）"
         if token is None:
             raise FixConfig(
-                "合思不接受接入账号和密码（密钥无效）：请核对连接的 Login、Password 和地址前缀 / Hesi refuses appKey and "
-                "appSecurity: check login, password and host of the connection"
+                "合思不接受接入账号和密码：请核对连接的 Login（appKey）、Password（appSecurity）和地址前缀 / Hesi refuses appKey "
+                f"and appSecurity: check login, password and host of the connection{said}"
             )
         return token
 

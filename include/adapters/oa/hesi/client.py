@@ -77,6 +77,10 @@ class HesiClient:
     def __repr__(self) -> str:
         return f"HesiClient({self._base!r})"
 
+    def close(self) -> None:
+        """Give the connections back. The client may still be used and then opens new ones."""
+        self._session.close()
+
     def read(self, path: str, params: Params, check: Check | None = None) -> Any:
         """GET, retried; `params` without the token.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -336,8 +335,23 @@ class _Mapper:
             parts = [line.functional_amount for line in lines]
             total = self._reader.total(parts, "form.details", GROSS)
             return Amount(total, self._reader.functional, total, None)
-        name = name or "amount"
+        if name is None:
+            self._note_no_total(template)
+            return NOTHING
         return self._reader.amount(self._form.get(name), f"form.{name}", GROSS)
+
+    def _note_no_total(self, template: str) -> None:
+        bare = template.partition(":")[0]
+        file = self._context.source.file or f"sources/{self._context.source.id}.yaml"
+        self._reader.note(
+            "document.gross.no_field",
+            "form",
+            f"{self._raw.form_type} 模板 {shown(bare)} 的总金额在哪个字段未知，请在 {file} 的 options.amount_fields 中写明",
+            f"which field of {self._raw.form_type} template {shown(bare)} holds the total is not known: name it in "
+            f"options.amount_fields of {file}",
+            owner=ProblemOwner.ENGINEER,
+            cause=f"amount_field:{bare}",
+        )
 
     def _optional(self, name: str, label: Label, default: int | None) -> int | None:
         value = self._form.get(name)
@@ -401,7 +415,7 @@ class _Mapper:
         """The fields that the source's config names, as text; those without a value are left out."""
         wanted = self._context.source.fields.properties
         texts = {ours: self._property(self._form.get(theirs)) for ours, theirs in wanted.items()}
-        return MappingProxyType({ours: text for ours, text in texts.items() if text})
+        return {ours: text for ours, text in texts.items() if text}
 
     def _property(self, value: object) -> str:
         """A field as text: an amount by its number, an item of a dimension by its code, a list joined."""

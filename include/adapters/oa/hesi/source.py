@@ -51,6 +51,10 @@ class HesiSource:
     def __repr__(self) -> str:
         return f"HesiSource({self.name!r}, {self._client!r})"
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
     # -- reading -------------------------------------------------------------------------------------
 
     def master_data(self) -> Iterator[MasterRecord]:
