@@ -1,0 +1,444 @@
+"""What every `LedgerGateway` must do, whatever accounting system is behind it.
+
+A subclass gives a fixture `books`: a ledger in CNY with the accounts below and periods for 2025 and 2026, and a
+handle to change it from outside. Tests share one ledger, so each uses keys and values of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from itertools import count
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from include.domain.account import AuxiliaryDimension
+from include.domain.errors import FixData, RetryLater
+from include.domain.money import Money
+from include.domain.period import FiscalPeriod, PeriodState
+from include.domain.voucher import (
+    JournalLine,
+    LedgerVoucher,
+    LedgerVoucherState,
+    PostingOutcome,
+    Side,
+    UnbalancedVoucher,
+    Voucher,
+    VoucherKey,
+    content_digest,
+)
+from include.ports import LedgerGateway
+
+BANK, TRAVEL, INPUT_TAX, EMPLOYEE_PAYABLE = "1002", "6602.10", "2221.01.01", "2241.03"
+GROUP, UNKNOWN = "6602", "9999.99"
+DAY = date(2026, 3, 10)
+CLOSED = FiscalPeriod(2025, 12)
+EMPLOYEE = AuxiliaryDimension("employee", "0001", "张三")
+DEPARTMENT = AuxiliaryDimension("department", "D01", "研发部")
+PROJECT = AuxiliaryDimension("project", "P01", "一号项目")
+NAMES = ('O\'Neil "老王" 😀', "𠮷野家 & <公司>; -- \\ %", "Ünïcödé", "两\n行")
+
+_documents = count(1)
+
+
+class LedgerUnderTest(Protocol):
+    """A gateway and a back door into the ledger behind it."""
+
+    gateway: LedgerGateway
+    """It may create employees, suppliers, departments and projects, and lists few vouchers a page."""
+
+    def close(self, period: FiscalPeriod) -> None: ...
+
+    def reopen(self, period: FiscalPeriod) -> None: ...
+
+    def leave_draft(self, voucher: Voucher) -> None:
+        """As a crash leaves it between creating and posting."""
+        ...
+
+    def cancel(self, ledger_id: str) -> None:
+        """Somebody cancels a voucher in the ledger's own program."""
+        ...
+
+    def unreadable(self) -> AbstractContextManager[None]:
+        """The ledger does not answer reads."""
+        ...
+
+    def gateway_that_creates_nothing(self) -> LedgerGateway: ...
+
+
+def cny(minor: int) -> Money:
+    return Money(minor, "CNY")
+
+
+def line(
+    side: Side,
+    account: str,
+    minor: int,
+    *dimensions: AuxiliaryDimension,
+    foreign: Money | None = None,
+    summary: str = "报销差旅费",
+) -> JournalLine:
+    return JournalLine(next(_documents), side, account, cny(minor), summary, dimensions, foreign)
+
+
+def voucher(
+    *lines: JournalLine, day: date = DAY, event: str = "expense_claim", document: str = ""
+) -> Voucher:
+    """The lines, or a claim of 100.00 with tax, under a key that no other test uses."""
+    key = VoucherKey("acme", "hesi", document or f"doc-{uuid4().hex[:12]}", event, 1)
+    return Voucher(key, "记", day, lines or claim())
+
+
+def claim(
+    employee: AuxiliaryDimension = EMPLOYEE, *expense: AuxiliaryDimension, minor: int = 10_000
+) -> tuple[JournalLine, ...]:
+    return (
+        line(Side.DEBIT, TRAVEL, minor - 600, *(expense or (DEPARTMENT, PROJECT))),
+        line(Side.DEBIT, INPUT_TAX, 600),
+        line(Side.CREDIT, EMPLOYEE_PAYABLE, minor, employee),
+    )
+
+
+def red(original: Voucher) -> Voucher:
+    lines = tuple(
+        JournalLine(
+            each.line_no,
+            each.side,
+            each.account,
+            -each.amount,
+            f"冲销 {original.key}",
+            each.dimensions,
+            -each.transaction if each.transaction else None,
+        )
+        for each in original.lines
+    )
+    key = original.key
+    return Voucher(
+        VoucherKey(key.book, key.source, key.document_id, f"{key.event}.reversal", key.revision),
+        "记",
+        DAY,
+        lines,
+    )
+
+
+def post(gateway: LedgerGateway, *vouchers: Voucher) -> list[PostingOutcome]:
+    gateway.ensure_dimensions(
+        sorted({d for each in vouchers for item in each.lines for d in item.dimensions})
+    )
+    return [result.outcome for result in gateway.post(vouchers)]
+
+
+def only(gateway: LedgerGateway, key: VoucherKey) -> LedgerVoucher:
+    (found,) = gateway.find([key])[key]
+    return found
+
+
+def listed(gateway: LedgerGateway, period: FiscalPeriod) -> list[LedgerVoucher]:
+    return [found for page in gateway.vouchers(period) for found in page]
+
+
+class LedgerContract:
+    """Inherit it, give the fixture `books`, and the gateway is tested."""
+
+    def test_a_check_is_a_sentence_for_people(self, books: LedgerUnderTest) -> None:
+        assert len(books.gateway.check()) > 5
+
+    def test_the_chart_tells_leaves_from_groups_and_who_needs_a_party(self, books: LedgerUnderTest) -> None:
+        accounts = books.gateway.chart().accounts
+
+        assert (accounts[TRAVEL].name, accounts[TRAVEL].is_leaf, accounts[TRAVEL].is_active) == (
+            "差旅费",
+            True,
+            True,
+        )
+        assert not accounts[GROUP].is_leaf
+        assert accounts[EMPLOYEE_PAYABLE].required_dimensions == {"party"}
+        assert accounts[TRAVEL].required_dimensions == frozenset()
+        assert UNKNOWN not in accounts
+
+    def test_periods_come_oldest_first_and_hold_their_days(self, books: LedgerUnderTest) -> None:
+        periods = books.gateway.periods()
+
+        assert [p.first_day for p in periods] == sorted(p.first_day for p in periods)
+        assert {"2025-01", "2026-12"} <= {p.code for p in periods}
+        found = books.gateway.period_of(date(2026, 2, 28))
+        assert found is not None
+        assert (found.code, found.last_day, found.state) == ("2026-02", date(2026, 2, 28), PeriodState.OPEN)
+        assert books.gateway.period_of(date(9999, 1, 1)) is None
+
+    def test_a_posted_voucher_is_found_by_its_key(self, books: LedgerUnderTest) -> None:
+        ours = voucher()
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+
+        (result,) = books.gateway.post([ours])
+
+        found = only(books.gateway, ours.key)
+        assert (result.key, result.outcome) == (ours.key, PostingOutcome.CREATED)
+        assert (found.ledger_id, found.number) == (result.ledger_id, result.number)
+        assert (found.key, found.state, found.period) == (ours.key, LedgerVoucherState.POSTED, "2026-03")
+        assert found.number
+
+    def test_what_was_posted_can_be_read_back(self, books: LedgerUnderTest) -> None:
+        ours = voucher()
+        post(books.gateway, ours)
+
+        found = only(books.gateway, ours.key)
+
+        assert found.date == ours.date
+        assert content_digest(found.date, found.lines) == content_digest(ours.date, ours.lines)
+        assert {each.summary for each in found.lines} == {"报销差旅费"}
+        assert books.gateway.read([found.ledger_id, "999999999", "no-such-id"]) == [found]
+
+    def test_a_key_that_is_not_there_is_not_in_the_answer(self, books: LedgerUnderTest) -> None:
+        there, absent = voucher(), voucher()
+        post(books.gateway, there)
+
+        assert set(books.gateway.find([absent.key, there.key])) == {there.key}
+
+    def test_many_keys_are_looked_up_at_once(self, books: LedgerUnderTest) -> None:
+        absent = [voucher().key for _ in range(450)]
+        there = voucher()
+        post(books.gateway, there)
+
+        assert set(books.gateway.find([*absent, there.key])) == {there.key}
+
+    def test_a_failed_look_up_is_not_a_no(self, books: LedgerUnderTest) -> None:
+        with books.unreadable(), pytest.raises(RetryLater):
+            books.gateway.find([voucher().key])
+
+    def test_an_unbalanced_voucher_cannot_be_made(self) -> None:
+        with pytest.raises(UnbalancedVoucher):
+            voucher(line(Side.DEBIT, TRAVEL, 100), line(Side.CREDIT, BANK, 99))
+
+    @pytest.mark.parametrize(
+        ("lines", "said"),
+        [
+            pytest.param(
+                (line(Side.DEBIT, GROUP, 100), line(Side.CREDIT, BANK, 100)),
+                GROUP,
+                id="an account that is no leaf",
+            ),
+            pytest.param(
+                (line(Side.DEBIT, UNKNOWN, 100), line(Side.CREDIT, BANK, 100)),
+                UNKNOWN,
+                id="an unknown account",
+            ),
+            pytest.param(
+                (line(Side.DEBIT, TRAVEL, 100), line(Side.CREDIT, EMPLOYEE_PAYABLE, 100)),
+                EMPLOYEE_PAYABLE,
+                id="no party where one is required",
+            ),
+        ],
+    )
+    def test_bad_lines_are_rejected_with_the_reason(
+        self, books: LedgerUnderTest, lines: Sequence[JournalLine], said: str
+    ) -> None:
+        ours = voucher(*lines)
+
+        (result,) = books.gateway.post([ours])
+
+        assert result.outcome is PostingOutcome.REJECTED
+        assert said in result.message
+        assert not books.gateway.find([ours.key])
+
+    def test_a_period_that_does_not_exist_is_rejected(self, books: LedgerUnderTest) -> None:
+        ours = voucher(day=date(2031, 1, 31))
+
+        assert post(books.gateway, ours) == [PostingOutcome.REJECTED]
+        assert not books.gateway.find([ours.key])
+
+    def test_a_closed_period_is_rejected_until_it_is_open_again(self, books: LedgerUnderTest) -> None:
+        ours = voucher(day=CLOSED.last_day)
+        books.close(CLOSED)
+        try:
+            assert post(books.gateway, ours) == [PostingOutcome.REJECTED]
+            assert not books.gateway.find([ours.key])
+            states = {p.code: p.state for p in books.gateway.periods()}
+            assert states[CLOSED.code] is PeriodState.CLOSED
+        finally:
+            books.reopen(CLOSED)
+        assert post(books.gateway, ours) == [PostingOutcome.CREATED]
+
+    @pytest.mark.parametrize("foreign", [Money(1_234, "JPY"), Money(18_050, "USD"), Money(12_345, "KWD")])
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_foreign_amounts_keep_their_sign_and_decimals(
+        self, books: LedgerUnderTest, foreign: Money, sign: int
+    ) -> None:
+        amount = Money(sign * foreign.minor, foreign.currency)
+        ours = voucher(
+            line(Side.DEBIT, TRAVEL, sign * 130_000, DEPARTMENT, foreign=amount),
+            line(Side.CREDIT, EMPLOYEE_PAYABLE, sign * 130_000, EMPLOYEE, foreign=amount),
+        )
+        post(books.gateway, ours)
+
+        found = only(books.gateway, ours.key)
+
+        assert {(x.side, x.amount, x.transaction) for x in found.lines} == {
+            (Side.DEBIT, cny(sign * 130_000), amount),
+            (Side.CREDIT, cny(sign * 130_000), amount),
+        }
+
+    def test_a_red_letter_copy_nets_to_zero_on_its_own_side(self, books: LedgerUnderTest) -> None:
+        ours = voucher()
+        reversal = red(ours)
+
+        assert post(books.gateway, ours, reversal) == [PostingOutcome.CREATED] * 2
+
+        totals: dict[object, int] = defaultdict(int)
+        for found in (only(books.gateway, ours.key), only(books.gateway, reversal.key)):
+            for each in found.lines:
+                totals[each.account, each.side, each.dimensions] += each.amount.minor
+        assert set(totals.values()) == {0}
+        assert len(totals) == 3
+
+    def test_the_trial_balance_ties_to_the_listed_lines(self, books: LedgerUnderTest) -> None:
+        ours = voucher()
+        post(books.gateway, ours, red(ours), voucher(), voucher())
+
+        totals: dict[tuple[str, Side], int] = defaultdict(int)
+        for found in listed(books.gateway, FiscalPeriod.of(DAY)):
+            if found.state is not LedgerVoucherState.DRAFT:
+                for each in found.lines:
+                    totals[each.account, each.side] += each.amount.minor
+
+        balances = books.gateway.trial_balance(FiscalPeriod.of(DAY))
+        assert balances
+        for balance in balances:
+            assert (balance.debit_minor, balance.credit_minor) == (
+                totals.pop((balance.account, Side.DEBIT), 0),
+                totals.pop((balance.account, Side.CREDIT), 0),
+            )
+        assert set(totals.values()) <= {0}
+
+    def test_a_period_is_listed_whole_page_by_page(self, books: LedgerUnderTest) -> None:
+        period = FiscalPeriod(2026, 7)
+        before = len(listed(books.gateway, period))
+        ours = [voucher(day=period.last_day) for _ in range(7)]
+        other = voucher(day=date(2026, 8, 1))
+        post(books.gateway, *ours, other)
+
+        pages = list(books.gateway.vouchers(period))
+
+        found = Counter(each.key for page in pages for each in page)
+        assert len(pages) > 1
+        assert found.total() == before + 7
+        assert all(found[each.key] == 1 for each in ours)
+        assert other.key not in found
+        assert not listed(books.gateway, FiscalPeriod(2031, 1))
+
+    def test_a_draft_of_ours_is_found_and_completed(self, books: LedgerUnderTest) -> None:
+        ours = voucher()
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+        books.leave_draft(ours)
+        draft = only(books.gateway, ours.key)
+
+        (completed,) = books.gateway.complete([draft])
+
+        assert (draft.state, draft.number) == (LedgerVoucherState.DRAFT, "")
+        assert (completed.ledger_id, completed.state) == (draft.ledger_id, LedgerVoucherState.POSTED)
+        assert completed.number
+        assert only(books.gateway, ours.key) == completed
+        assert list(books.gateway.complete([completed])) == [completed]
+
+    def test_a_draft_is_in_the_list_and_not_in_the_trial_balance(self, books: LedgerUnderTest) -> None:
+        period = FiscalPeriod(2026, 9)
+        ours = voucher(day=period.first_day)
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+        books.leave_draft(ours)
+
+        assert [found.key for found in listed(books.gateway, period)] == [ours.key]
+        assert not books.gateway.trial_balance(period)
+
+    def test_in_a_batch_the_bad_one_is_named_and_only_what_is_created_is_there(
+        self, books: LedgerUnderTest
+    ) -> None:
+        good, bad = voucher(), voucher(line(Side.DEBIT, UNKNOWN, 1), line(Side.CREDIT, BANK, 1))
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+
+        results = books.gateway.post([good, bad])
+
+        assert [result.key for result in results] == [good.key, bad.key]
+        assert results[1].outcome is PostingOutcome.REJECTED
+        there = books.gateway.find([good.key, bad.key])
+        assert {result.key for result in results if result.outcome is PostingOutcome.CREATED} == set(there)
+
+    def test_a_voucher_cancelled_in_the_ledger_shows_as_reversed(self, books: LedgerUnderTest) -> None:
+        ours = voucher()
+        post(books.gateway, ours)
+
+        books.cancel(only(books.gateway, ours.key).ledger_id)
+
+        assert only(books.gateway, ours.key).state is LedgerVoucherState.REVERSED
+
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("kind", ["employee", "department"])
+    def test_names_may_hold_any_character(self, books: LedgerUnderTest, kind: str, name: str) -> None:
+        value = AuxiliaryDimension(kind, f"码-{uuid4().hex[:8]}", name)
+        ours = voucher(*(claim(value) if kind == "employee" else claim(EMPLOYEE, value)))
+        post(books.gateway, ours)
+
+        found = [d for each in only(books.gateway, ours.key).lines for d in each.dimensions if d == value]
+
+        assert [d.name for d in found] == [name.replace("\n", " ")]
+
+    def test_summaries_may_hold_any_character(self, books: LedgerUnderTest) -> None:
+        summary = "报销\t差旅费\r\n「😀」 'x' \"y\" 𠮷"
+        ours = voucher(
+            line(Side.DEBIT, TRAVEL, 5, summary=summary), line(Side.CREDIT, BANK, 5, summary=summary)
+        )
+
+        post(books.gateway, ours)
+
+        assert {each.summary.split()[-1] for each in only(books.gateway, ours.key).lines} == {"𠮷"}
+
+    def test_making_dimensions_twice_changes_nothing(self, books: LedgerUnderTest) -> None:
+        value = AuxiliaryDimension("supplier", f"S-{uuid4().hex[:8]}", "供应商")
+
+        books.gateway.ensure_dimensions([value])
+        books.gateway.ensure_dimensions([value, AuxiliaryDimension("supplier", value.code, "改名")])
+
+        ours = voucher(line(Side.DEBIT, "2202.01", 7, value), line(Side.CREDIT, BANK, 7))
+        post(books.gateway, ours)
+        (kept,) = [d for each in only(books.gateway, ours.key).lines for d in each.dimensions]
+        assert (kept, kept.name) == (value, "供应商")
+
+    def test_an_employee_and_a_supplier_may_share_a_code(self, books: LedgerUnderTest) -> None:
+        code = f"same-{uuid4().hex[:8]}"
+        employee, supplier = (AuxiliaryDimension(kind, code, kind) for kind in ("employee", "supplier"))
+        ours = voucher(
+            line(Side.DEBIT, "2202.01", 9, supplier), line(Side.CREDIT, EMPLOYEE_PAYABLE, 9, employee)
+        )
+
+        post(books.gateway, ours)
+
+        assert {d for each in only(books.gateway, ours.key).lines for d in each.dimensions} == {
+            employee,
+            supplier,
+        }
+
+    def test_values_that_may_not_be_created_are_all_named(self, books: LedgerUnderTest) -> None:
+        values = [AuxiliaryDimension(kind, f"X-{uuid4().hex[:8]}") for kind in ("project", "supplier")]
+
+        with pytest.raises(FixData) as refused:
+            books.gateway_that_creates_nothing().ensure_dimensions(values)
+
+        assert all(value.code in str(refused.value) for value in values)
+
+    def test_a_dimension_that_the_ledger_does_not_keep_is_left_out(self, books: LedgerUnderTest) -> None:
+        odd = AuxiliaryDimension("cost_driver", "C1")
+        ours = voucher(*claim(EMPLOYEE, DEPARTMENT, odd))
+
+        assert odd.kind not in books.gateway.dimension_kinds
+        assert post(books.gateway, ours) == [PostingOutcome.CREATED]
+        found = only(books.gateway, ours.key)
+        kinds = books.gateway.dimension_kinds
+        assert content_digest(found.date, found.lines, kinds) == content_digest(ours.date, ours.lines, kinds)
+
+    def test_a_batch_has_its_limit(self, books: LedgerUnderTest) -> None:
+        with pytest.raises(ValueError, match="at most"):
+            books.gateway.post([voucher() for _ in range(books.gateway.batch_size + 1)])
+        assert list(books.gateway.post([])) == []

@@ -1,0 +1,77 @@
+"""The in-memory ledger keeps the contract, so that what stages learn from it is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from include.domain.errors import OutcomeUnknown, RetryLater
+from include.domain.period import FiscalPeriod, PeriodState
+from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
+from tests.contract.ledger_contract import DEPARTMENT, EMPLOYEE, PROJECT, LedgerContract, voucher
+from tests.fakes.ledger import FakeLedger, Loss
+
+
+@dataclass
+class FakeBooks:
+    gateway: FakeLedger
+
+    def close(self, period: FiscalPeriod) -> None:
+        self.gateway.states[period] = PeriodState.CLOSED
+
+    def reopen(self, period: FiscalPeriod) -> None:
+        self.gateway.states[period] = PeriodState.OPEN
+
+    def leave_draft(self, voucher: Voucher) -> None:
+        self.gateway.draft(voucher)
+
+    def cancel(self, ledger_id: str) -> None:
+        self.gateway.cancel(ledger_id)
+
+    @contextmanager
+    def unreadable(self) -> Iterator[None]:
+        self.gateway.fail("find", RetryLater("账务系统无应答 / the ledger does not answer"))
+        yield
+
+    def gateway_that_creates_nothing(self) -> FakeLedger:
+        return replace(self.gateway, creatable=frozenset())
+
+
+@pytest.fixture
+def books() -> FakeBooks:
+    return FakeBooks(FakeLedger())
+
+
+class TestFakeLedger(LedgerContract):
+    """The contract, on the fake."""
+
+    @pytest.mark.parametrize(
+        ("loss", "there"),
+        [
+            (Loss.POSTED, [LedgerVoucherState.POSTED]),
+            (Loss.DRAFTED, [LedgerVoucherState.DRAFT]),
+            (Loss.NOTHING, []),
+        ],
+    )
+    def test_a_lost_answer_leaves_what_was_asked_for(
+        self, books: FakeBooks, loss: Loss, there: list[LedgerVoucherState]
+    ) -> None:
+        ours = voucher()
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+        books.gateway.lose(loss)
+
+        with pytest.raises(OutcomeUnknown):
+            books.gateway.post([ours])
+
+        assert [v.state for v in books.gateway.find([ours.key]).get(ours.key, ())] == there
+
+    def test_a_poisoned_batch_is_refused_whole_without_saying_why(self, books: FakeBooks) -> None:
+        good, bad = voucher(), voucher(document="bad")
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+        books.gateway.poison.add("bad")
+
+        assert [r.outcome for r in books.gateway.post([good, bad])] == [PostingOutcome.REJECTED] * 2
+        assert [r.outcome for r in books.gateway.post([good])] == [PostingOutcome.CREATED]
