@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,7 @@ import requests
 
 from include.emulators.hesi import APP_KEY, APP_SECRET, EmulatorError, Faults, World, generate_world, running
 
-LIST = "/api/openapi/v1.1/docs/getApplyList"
+ROOT = Path(__file__).resolve().parents[2]
 LOCATION = "/api/openapi/v2/location"
 VOUCHER = "/api/openapi/v2.1/flow/data/erpVoucher"
 TIMEOUT_S = 20
@@ -110,3 +113,32 @@ def test_state_is_kept_over_a_restart(tmp_path: Path) -> None:
         assert again.documents[document.id].voucher_no == "记-7"
     with pytest.raises(EmulatorError), running(generate_world(10, seed=1), state=state):
         raise AssertionError("must not start")
+
+
+SERVE = """
+import sys
+from include.emulators.hesi import generate_world, serve
+try:
+    serve(generate_world(3, seed=1), port=int(sys.argv[1]), on_ready=lambda url: print(url, flush=True))
+except OSError as error:
+    print("taken", error.errno, flush=True)
+    sys.exit(1)
+"""
+
+
+def start(port: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SERVE, port]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_in_the_foreground_it_serves_until_it_is_interrupted() -> None:
+    with start("0") as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert requests.get(url + LOCATION, params={"corpId": "x"}, timeout=TIMEOUT_S).status_code == 200
+        with start(url.rpartition(":")[2]) as second:
+            assert second.stdout is not None
+            assert second.stdout.read().startswith("taken")
+            assert second.wait(TIMEOUT_S) == 1
+        server.send_signal(signal.SIGINT)
+        assert server.wait(TIMEOUT_S) == 0

@@ -83,7 +83,7 @@ def serve(
         OSError: the port is taken.
         EmulatorError: the state file belongs to another world.
     """
-    with attach(world, state), contextlib.closing(_listen(host, port)) as listener:
+    with contextlib.closing(_listen(host, port)) as listener, attach(world, state):
         app = build_app(
             world,
             app_key=app_key,
@@ -121,7 +121,7 @@ def running(
         clock=clock,
         admin_key=admin_key,
     )
-    with attach(world, state), contextlib.closing(_listen("127.0.0.1", 0)) as listener:
+    with contextlib.closing(_listen("127.0.0.1", 0)) as listener, attach(world, state):
         server = _server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
