@@ -295,7 +295,7 @@ def _unresolved(
     frame: pl.DataFrame, file: str, paths: list[str], template: Template, index: int
 ) -> list[pl.DataFrame]:
     none, several = frame.filter(pl.col("account").is_null()), frame.filter(pl.col("account").is_not_null())
-    shown = shown_facts(paths)
+    shown_zh, shown_en = shown_facts(paths, WORDS), shown_facts(paths, {})
     key = words(*(part for path in paths for part in (f":{path}=", pl.col(path))))
     return [
         findings(
@@ -304,12 +304,15 @@ def _unresolved(
             where=file,
             zh=words(
                 f"{entry_zh(template, index)}：决策表没有适合的行：",
-                shown,
+                shown_zh,
                 document_zh(),
                 f"。请在 {file} 增加一行。",
             ),
             en=words(
-                f"{entry_en(template, index)}: no row for ", shown, document_en(), f". Add a row to {file}."
+                f"{entry_en(template, index)}: no row for ",
+                shown_en,
+                document_en(),
+                f". Add a row to {file}.",
             ),
             owner=ProblemOwner.FINANCE,
             cause=words(f"rules.no_row:{file}", key),
@@ -322,7 +325,7 @@ def _unresolved(
                 f"{entry_zh(template, index)}：{file} 第 ",
                 pl.col("rows"),
                 " 行同样适合：",
-                shown,
+                shown_zh,
                 document_zh(),
                 "。请给其中一行更高的 priority，或写得更具体。",
             ),
@@ -330,7 +333,7 @@ def _unresolved(
                 f"{entry_en(template, index)}: rows ",
                 pl.col("rows").str.replace_all("、", ", "),
                 f" of {file} fit equally: ",
-                shown,
+                shown_en,
                 document_en(),
                 ". Give one of them a higher priority, or more conditions.",
             ),

@@ -78,14 +78,15 @@ def entry_en(template: Template, index: int) -> str:
     return f"{template.file} line {template.entry_lines[index]}, template {template.spec.id!r}"
 
 
-def shown_facts(paths: list[str]) -> pl.Expr:
-    """`费用类型 line.fee_type = 'FT03'（打车）, …`; the same in both languages, since codes and names are data."""
+def shown_facts(paths: list[str], labels: dict[str, str]) -> pl.Expr:
+    """`费用类型 line.fee_type = 'FT03'（打车），…`, with labels by the last part of a fact's name; none for English."""
     parts: list[str | pl.Expr] = []
+    separator, opening, closing = ("，", "（", "）") if labels else (", ", " (", ")")
     for index, path in enumerate(paths):
-        label = WORDS.get(path.rpartition(".")[2], "")
-        parts += ["，" if index else "", f"{label} {path} = ".lstrip(), "'", pl.col(path), "'"]
+        label = labels.get(path.rpartition(".")[2], "")
+        parts += [(separator if index else ""), f"{label} {path} = ".lstrip(), "'", pl.col(path), "'"]
         if facts.is_reference(path):
             name = pl.col(f"{path}#name")
             is_told = name.is_not_null() & (name != pl.col(path).cast(pl.String))
-            parts.append(pl.when(is_told).then(words("（", name, "）")).otherwise(pl.lit("")))
+            parts.append(pl.when(is_told).then(words(opening, name, closing)).otherwise(pl.lit("")))
     return words(*parts)
