@@ -1,4 +1,4 @@
-"""What the tests of the Hesi adapter share: a clock that is stepped, a source, payloads, a scripted server."""
+"""What the tests of the Hesi adapter share: a configured source, payloads, a server that follows a script."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -27,21 +27,6 @@ OPTIONS = {
     "invoice_fields": {"SPEC_PURCHASE_INVOICE": "u_发票"},
     "link_fields": ["u_采购订单"],
 }
-
-
-class StepClock:
-    """Time that passes only by sleeping. Safe for several threads as far as tests need it."""
-
-    def __init__(self, at: datetime = datetime(2026, 3, 1, tzinfo=UTC)) -> None:
-        self.at = at
-        self.slept: list[float] = []
-
-    def now(self) -> datetime:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.at += timedelta(seconds=seconds)
 
 
 def hesi_source(**changes: Any) -> Source:
@@ -153,7 +138,7 @@ class Script:
         return self.answer(call)
 
 
-def token_reply(access: str = TOKEN, expires: datetime = datetime(2026, 3, 1, 2, tzinfo=UTC)) -> Reply:
+def token_reply(access: str = TOKEN, expires: datetime = datetime(2026, 11, 20, 10, tzinfo=UTC)) -> Reply:
     return Reply.of(
         {
             "value": {
@@ -171,6 +156,7 @@ def serving(script: Script) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def _handle(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
