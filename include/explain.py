@@ -136,7 +136,7 @@ def _source_lines(d: dict[str, Any]) -> Table:
 def _render_voucher(v: dict[str, Any]) -> list[RenderableType]:
     head = Text.assemble(
         ("凭证 / voucher ", "bold"),
-        f"{v['word']}-{v['ledger_number'] or '?'} {v['date']} {v['status']}",
+        f"{v['ledger_number'] or v['word'] + '-?'} {v['date']} {v['status']}",
         f"\n键 / key {v['key']}, 规则 / rules {v['rule_digest'][:12]}, 会计系统 / ledger id {v['ledger_id'] or '—'}",
     )
     if v["message"]:

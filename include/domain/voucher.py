@@ -197,7 +197,11 @@ class LedgerLine:
 
 @dataclass(frozen=True, slots=True)
 class LedgerVoucher:
-    """A voucher as read from the ledger. `reference` is the text that may hold our key; `number` may still change."""
+    """A voucher as read from the ledger.
+
+    `reference` is the text that may hold our key. `number` is what people read, with the voucher word (记-12);
+    ledgers may still change it.
+    """
 
     ledger_id: str
     number: str

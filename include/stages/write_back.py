@@ -59,8 +59,8 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
 def _entry(ctx: StageContext, due: Due, now_there: Mapping[str, LedgerVoucher]) -> WriteBackEntry:
     """The OA holds one number a document, so those of several vouchers are joined; the period is the first's."""
     vouchers = [now_there[ledger_id] for ledger_id in due.ledger_ids]
-    numbers = [f"{word}-{v.number}" for word, v in zip(due.words, vouchers, strict=True)]
-    return WriteBackEntry(due.document_id, "、".join(numbers), vouchers[0].period, ctx.clock.now())
+    numbers = "、".join(v.number for v in vouchers)
+    return WriteBackEntry(due.document_id, numbers, vouchers[0].period, ctx.clock.now())
 
 
 def _count(results: Sequence[WriteBackResult], outcome: WriteBackOutcome) -> int:
