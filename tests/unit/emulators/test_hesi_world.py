@@ -165,6 +165,8 @@ class TestJournal:
             world.write_back([voucher(first, "记-1")])
             world.write_back([voucher(second, "记-2")])
         state.write_bytes(state.read_bytes()[:-20])
+        with attach(make(), state):
+            assert state.read_bytes().endswith(b"\n"), "the torn line is gone before the next one is written"
         again = make()
         with attach(again, state):
             assert again.documents[first.id].voucher_no == "记-1"
