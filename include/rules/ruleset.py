@@ -185,7 +185,8 @@ def _explain(path: Path, marked: marks.Marked, detail: Any) -> str:
             return f"{where}: 缺少此键 / this key is missing"
         case "string_type":
             return f"{where}: 应为文字，{detail['input']!r} 请加引号 / text is expected, put {detail['input']!r} in quotes"
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')} ({str(detail['input'])[:60]!r})"
+    given = "" if isinstance(detail["input"], Mapping) else f" ({str(detail['input'])[:60]!r})"
+    return f"{where}: {detail['msg'].removeprefix('Value error, ')}{given}"
 
 
 def _keys_at(location: tuple[str | int, ...]) -> list[str]:
@@ -225,16 +226,17 @@ def _cross_check(
     for template, index, entry in _entries(templates):
         where = f"{rules_dir / template.file}:{template.entry_lines[index]}: account"
         key, name = entry.account.key, entry.account.table
-        if key is not None and key not in accounts:
+        # A file that could not be read is reported already: no second complaint about what it lacks.
+        if key is not None and key not in accounts and accounts:
             known = "、".join(sorted(accounts)) or "-"
             yield (
                 f"{where}.key: {key!r} 不在 {tables_dir / ACCOUNTS_FILE} 中，可选：{known} / no such key there, "
                 f"choose from: {known}"
             )
-        if name is not None and name not in tables:
+        if name is not None and name not in tables and not (tables_dir / f"{name}.csv").is_file():
             known = "、".join(sorted(tables)) or "-"
             yield f"{where}.table: 没有 {tables_dir / name}.csv，可选：{known} / no such table, choose from: {known}"
-        elif name is not None:
+        elif name in tables:
             unseen = [c.path for c in tables[name].conditions if c.scope not in entry.for_each.sees]
             unnamed = sorted(
                 {k for r in tables[name].rows for k in r.dimensions or ()} - entry.dimension_kinds

@@ -242,7 +242,7 @@ def check_predicates(when: Mapping[str, Predicate], prefixes: Sequence[str]) -> 
         found = facts.fact(path)
         if found is None or found.scope not in prefixes:
             known = "、".join(name for prefix in prefixes for name in facts.names_of(prefix))
-            raise ValueError(f"{path}: 没有这个事实，可选：{known} / no such fact here, choose from: {known}")
+            raise ValueError(f"{path}: 没有这个事实 / no such fact here; 可选 / choose from: {known}")
         if (found.type is FactType.AMOUNT) != (predicate.range is not None) and not (
             predicate.is_missing or predicate.not_missing
         ):

@@ -123,6 +123,8 @@ def read_accounts(path: Path, problems: list[str]) -> dict[str, KeyedAccount]:
     if header and not {"key", OUTPUT} <= set(header) <= {"key", OUTPUT, "note"}:
         problems.append(f"{path}: 表头应为 key,account,note / the header must be key,account,note")
         return {}
+    if header and not records:
+        problems.append(f"{path}: 没有数据行 / the table has no rows")
     result: dict[str, KeyedAccount] = {}
     for record in records:
         key, account = record.values["key"], record.values[OUTPUT]
@@ -146,6 +148,9 @@ def read_table(path: Path, problems: list[str]) -> DecisionTable | None:
     if not header:
         return None
     conditions = _conditions(path, header, problems)
+    if OUTPUT not in header:
+        problems.append(f"{path}: 缺少 account 列 / the column account is missing")
+        return None
     rows = []
     seen: dict[tuple[object, ...], int] = {}
     for record in records:
@@ -160,7 +165,7 @@ def read_table(path: Path, problems: list[str]) -> DecisionTable | None:
             )
         seen.setdefault(identity, row.row)
         rows.append(row)
-    if not rows:
+    if not records:
         problems.append(f"{path}: 没有数据行 / the table has no rows")
     return DecisionTable(path.stem, str(path), conditions, tuple(rows))
 
@@ -187,10 +192,12 @@ def _read(path: Path, problems: list[str]) -> tuple[tuple[str, ...], list[_Recor
     while header and not header[-1]:
         header = header[:-1]
     if not header or "" in header or len(set(header)) != len(header):
-        hint = "，请用逗号分隔 / separate with commas" if lines and ";" in "".join(lines[0]) else ""
         problems.append(
-            f"{path}: 表头为空、有空列或有重复列{hint} / the header is empty, or has an empty or a repeated column"
+            f"{path}: 表头为空、有空列或有重复列 / the header is empty, or has an empty or a repeated column"
         )
+        return (), []
+    if len(header) == 1 and ";" in header[0]:
+        problems.append(f"{path}: 请用逗号而不是分号分隔 / separate the columns with commas, not semicolons")
         return (), []
     return header, list(_records(path, header, lines[1:], problems))
 
@@ -227,13 +234,9 @@ def _conditions(path: Path, header: Sequence[str], problems: list[str]) -> tuple
             known = "、".join(
                 [*CONTROL_COLUMNS, OUTPUT, *(n for p in facts.TEXTS for n in facts.names_of(p))]
             )
-            problems.append(
-                f"{path}: 未知的列 {column!r}，可选：{known} / unknown column, choose from: {known}"
-            )
+            problems.append(f"{path}: 未知的列 {column!r} / unknown column; 可选 / choose from: {known}")
         else:
             found.append(condition)
-    if OUTPUT not in header:
-        problems.append(f"{path}: 缺少 account 列 / the column account is missing")
     return tuple(found)
 
 
