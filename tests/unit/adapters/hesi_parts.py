@@ -11,8 +11,15 @@ from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
 
-from include.domain.document import DocumentKind
+from include.adapters.oa.hesi.lines import InvoiceFacts
+from include.adapters.oa.hesi.listing import raw_document
+from include.adapters.oa.hesi.mapping import MappingContext, map_document
+from include.adapters.oa.hesi.master import Directory
+from include.adapters.oa.hesi.options import read_options
+from include.domain.document import DocumentKind, MappedDocument
+from include.ports import MasterRecord
 from include.settings import Fields, FormRule, Source
 
 Json = dict[str, Any]
@@ -202,3 +209,38 @@ def serving(script: Script) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+# -- mapping -------------------------------------------------------------------------------------------
+
+MASTER = (
+    MasterRecord("department", "corp:d1", "HR", "人力资源部", extra={"legal_entity": "ID_E01"}),
+    MasterRecord("department", "corp:d2", "", "研发中心"),
+    MasterRecord("staff", "corp:s1", "W0001", "员工0001"),
+    MasterRecord("fee_type", "corp:train", "COST11", "火车"),
+    MasterRecord("fee_type", "corp:hotel", "COST13", "酒店住宿"),
+    MasterRecord("fee_type", "corp:return", "COST92", "归还借款"),
+    MasterRecord("legal_entity", "ID_E01", "E01", "示例科技（上海）有限公司"),
+    MasterRecord("project", "ID_P1", "P001", "智能仓储平台"),
+    MasterRecord("project", "ID_P2", "P002", "华东渠道拓展"),
+    MasterRecord("supplier", "ID_V1", "V001", "上海示例电子元件有限公司"),
+    MasterRecord("payee", "ID_PAY_S1", "", "员工0001", extra={"owner": "INDIVIDUAL", "type": "个人账户"}),
+    MasterRecord("payee", "ID_PAY_V1", "", "上海示例电子元件有限公司", extra={"type": "对公账户"}),
+    MasterRecord("dimension", "ID_MAT_RAW", "RAW", "原材料"),
+)
+
+
+def mapping_context(invoices: Mapping[str, InvoiceFacts] | None = None, **changes: Any) -> MappingContext:
+    source = hesi_source(**changes)
+    return MappingContext(
+        source=source,
+        options=read_options(source),
+        zone=ZoneInfo(source.timezone),
+        directory=Directory(MASTER),
+        invoices=invoices or {},
+    )
+
+
+def mapped(payload: Any, form_type: str = "expense", context: MappingContext | None = None) -> MappedDocument:
+    """The payload as the list of that form type would bring it, mapped."""
+    return map_document(raw_document(payload, form_type), context or mapping_context())

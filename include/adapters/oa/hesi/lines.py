@@ -11,9 +11,9 @@ from include.adapters.oa.hesi.reader import Label, Reader, shown
 from include.domain.document import DocumentLine, InvoiceClaim, Reference
 from include.domain.money import MAX_MINOR, format_minor, split
 
-AMOUNT = Label("line.amount", "费用金额", "the line's amount")
-DATE = Label("line.date", "费用日期", "the line's date")
-LINE_ID = Label("line.id", "明细编号", "the line's id")
+AMOUNT = Label("line.amount", "费用金额", "amount")
+DATE = Label("line.date", "费用日期", "date")
+LINE_ID = Label("line.id", "明细编号", "id")
 FEE_TYPE = Label("line.fee_type", "费用类型", "fee type")
 REFERENCES = {
     "department": Label("line.department", "部门", "department"),
@@ -57,8 +57,8 @@ def read_lines(
             reader.note(
                 "line.unreadable",
                 where,
-                f"第 {line_no} 条费用明细的结构无法识别，请在合思中重新填写此明细",
-                f"line {line_no} has a structure that cannot be read, enter the line again",
+                "结构无法识别，请在合思中重新填写此明细",
+                "its structure cannot be read, enter the line again",
                 line_no=line_no,
             )
             lines.append(_blank(line_no, context))
@@ -122,8 +122,8 @@ def _note_duplicate(reader: Reader, line: DocumentLine, seen: dict[str, int]) ->
         reader.note(
             "line.id.duplicate",
             f"form.details[{line.line_no - 1}].feeTypeForm.detailId",
-            f"第 {line.line_no} 条与第 {first} 条费用明细的编号相同（{shown(line.line_id)}），可能重复报销，请删除重复的一条",
-            f"lines {first} and {line.line_no} have the same id {shown(line.line_id)}: perhaps claimed twice, delete one",
+            f"编号与第 {first} 条相同（{shown(line.line_id)}），可能重复报销，请删除重复的一条",
+            f"it has the id of line {first} ({shown(line.line_id)}): perhaps claimed twice, delete one of them",
             line_no=line.line_no,
         )
 
@@ -147,8 +147,8 @@ def read_invoices(
         reader.note(
             "line.invoice.unreadable",
             where,
-            f"第 {line_no} 条费用明细的发票信息无法识别，请重新关联发票",
-            f"the invoices on line {line_no} cannot be read, attach them again",
+            "发票信息无法识别，请重新关联发票",
+            "its invoices cannot be read, attach them again",
             line_no=line_no,
         )
         return [], None
@@ -236,8 +236,8 @@ def _note_portion(reader: Reader, where: str, line_no: int) -> None:
     reader.note(
         "line.apportion.unreadable",
         where,
-        f"第 {line_no} 条费用明细的分摊无法识别，请重新填写分摊",
-        f"the apportionment of line {line_no} cannot be read, enter it again",
+        "分摊无法识别，请重新填写分摊",
+        "its apportionment cannot be read, enter it again",
         line_no=line_no,
     )
 
@@ -252,9 +252,9 @@ def _shared_out(
         reader.note(
             "line.apportion.sum",
             where,
-            f"第 {line.line_no} 条费用明细的分摊合计 {format_minor(sum(weights), reader.functional)} 不等于明细金额 "
+            f"分摊合计 {format_minor(sum(weights), reader.functional)} 不等于明细金额 "
             f"{format_minor(line.functional_amount, reader.functional)}，请改正分摊",
-            f"the portions of line {line.line_no} add up to {format_minor(sum(weights), reader.functional)}, the line is "
+            f"its portions add up to {format_minor(sum(weights), reader.functional)}, the line is "
             f"{format_minor(line.functional_amount, reader.functional)}: correct the apportionment",
             line_no=line.line_no,
         )

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from include.adapters.oa.hesi.times import epoch_ms, to_moment
+from include.adapters.oa.hesi.times import END_OF_TIME_MS, MAX_MS, epoch_ms, to_moment
 from include.domain.money import (
     MAX_MINOR,
     AmountError,
@@ -75,6 +75,13 @@ def shown(value: object) -> str:
     return f"“{text[:_SHOWN]}…”" if len(text) > _SHOWN else f"“{text}”"
 
 
+def _shown_date(value: object) -> str:
+    """A date for a message: far-away milliseconds as the day that the OA shows for them."""
+    if isinstance(value, int) and MAX_MS < value <= END_OF_TIME_MS:
+        return f"“{to_moment(value).date()}”"
+    return shown(value)
+
+
 def as_text(value: object) -> str:
     """Any JSON value as text. Python refuses to spell out integers of thousands of digits."""
     if isinstance(value, int) and abs(value) >= HUGE:
@@ -108,6 +115,8 @@ class Reader:
         owner: ProblemOwner = ProblemOwner.OA_USER,
         cause: str = "",
     ) -> None:
+        if line_no is not None:
+            zh, en = f"第 {line_no} 条费用明细：{zh}", f"line {line_no}: {en}"
         self.problems.append(Problem(code, where, zh, en, owner, line_no, cause))
 
     def unreadable(self, where: str, code: str, zh: str, en: str) -> None:
@@ -116,7 +125,7 @@ class Reader:
             code,
             where,
             f"{zh}缺失或结构无法识别，请在合思中核对该单据后重新提交",
-            f"{en} is missing or has a structure that cannot be read: check the document in Hesi and submit it again",
+            f"{en}: missing, or of a structure that cannot be read; check the document in Hesi and submit it again",
         )
 
     # -- text and references -------------------------------------------------------------------------
@@ -189,8 +198,8 @@ class Reader:
         self.note(
             f"{label.code}.unreadable",
             where,
-            f"{label.zh} {shown(value)} 不是可用的日期，请改正",
-            f"{label.en} {shown(value)} is no usable date, correct it",
+            f"{label.zh} {_shown_date(value)} 不是可用的日期，请改正",
+            f"{label.en} {_shown_date(value)} is no usable date, correct it",
             line_no=line_no,
         )
         return None

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_MS = 253_402_128_000_000
+MAX_MS = 253_402_128_000_000
 """The last but one day of the year 9999: in any zone, such a moment still has a date."""
+END_OF_TIME_MS = 253_402_300_799_999
+"""The last moment that a datetime can hold at all, in UTC."""
 _DIGITS = 20
 
 
@@ -19,7 +21,7 @@ def epoch_ms(value: object) -> int | None:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if 0 <= value <= _MAX_MS else None
+    return value if 0 <= value <= MAX_MS else None
 
 
 def to_moment(milliseconds: int) -> datetime:
