@@ -6,15 +6,21 @@ One process with a pool of threads: SQLite takes one writer at a time anyway, an
 from __future__ import annotations
 
 import gc
+import io
+import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from include.embedded.tryton.errors import LedgerSetupError
 from include.embedded.tryton.runtime import database_name, is_complete, opened
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 THREADS = 8
 
@@ -47,7 +53,7 @@ def serve_ledger(
 
         _calm_garbage_collector()
         listener = _listen(host, port)
-        server = create_server(app, sockets=[listener], threads=threads, ident=None)
+        server = create_server(_without_tracebacks(app), sockets=[listener], threads=threads, ident=None)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _exit)
         try:
@@ -65,6 +71,17 @@ def _listen(host: str, port: int) -> socket.socket:
         raise LedgerSetupError(
             f"{host}:{port} 无法监听 / The address cannot be taken ({error.strerror}): is another ledger running?"
         ) from error
+
+
+def _without_tracebacks(app: WSGIApplication) -> WSGIApplication:
+    """Tryton logs a traceback for every refusal, twice; what it did not expect is logged by its dispatcher as well."""
+    logging.getLogger("trytond.wsgi").setLevel(logging.CRITICAL)
+
+    def quiet(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.errors"] = io.StringIO()
+        return app(environ, start_response)
+
+    return quiet
 
 
 def _calm_garbage_collector() -> None:

@@ -246,7 +246,7 @@ class TrytonGateway:
         """Voucher numbers by id; empty when they cannot be read now, since the vouchers are posted all the same."""
         try:
             rows = self._search("account.move", [("id", "in", list(ids))], ["number", "journal"])
-        except RetryLater as error:
+        except VoucherflowError as error:
             log.warning(
                 "%s: posted %s vouchers, their numbers will be read later: %s", self.name, len(ids), error
             )

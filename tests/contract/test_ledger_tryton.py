@@ -1,0 +1,385 @@
+"""The contract on a real Tryton, and what only Tryton promises."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.adapters.ledger.tryton import TrytonGateway
+from include.adapters.ledger.tryton.client import TrytonClient
+from include.adapters.ledger.tryton.mapping import MAX_EXACT_MINOR, move_values
+from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
+from include.domain.period import FiscalPeriod
+from include.domain.voucher import LedgerVoucherState, PostingOutcome, Side, Voucher
+from include.embedded.tryton import LedgerReport, LedgerSetupError, init_ledger, serve_ledger
+from tests.contract.ledger_contract import (
+    BANK,
+    DEPARTMENT,
+    EMPLOYEE,
+    PROJECT,
+    TRAVEL,
+    LedgerContract,
+    claim,
+    line,
+    only,
+    post,
+    red,
+    voucher,
+)
+from tests.contract.tryton_server import (
+    ACCOUNTANT_PASSWORD,
+    COMPANY,
+    GATEWAY_PASSWORD,
+    RunningTryton,
+    serving,
+    set_up,
+)
+
+KINDS = ("employee", "supplier", "department", "project")
+
+
+class FaultyClient(TrytonClient):
+    """A client that loses answers, or never gets through, when a test says so."""
+
+    fault: str = ""
+    method: str = ""
+
+    def call(self, method: str, *params: Any, writes: bool) -> Any:
+        if not self.fault or not method.endswith(self.method):
+            return super().call(method, *params, writes=writes)
+        if self.fault == "unreachable":
+            raise RetryLater("无法连接 / cannot be reached")
+        super().call(method, *params, writes=writes)
+        raise OutcomeUnknown("回答丢失 / the answer was lost")
+
+
+@dataclass
+class TrytonBooks:
+    tryton: RunningTryton
+    client: FaultyClient
+    gateway: TrytonGateway
+
+    def close(self, period: FiscalPeriod) -> None:
+        self._change_period(period, "close")
+
+    def reopen(self, period: FiscalPeriod) -> None:
+        self._change_period(period, "reopen")
+
+    def _change_period(self, period: FiscalPeriod, button: str) -> None:
+        accountant = self.tryton.accountant()
+        ids = accountant.call(
+            "model.account.period.search", [("name", "=", period.code)], 0, None, None, {}, writes=False
+        )
+        accountant.call(f"model.account.period.{button}", ids, {"company": 1}, writes=True)
+
+    def leave_draft(self, voucher: Voucher) -> None:
+        with self.fault("lost", "move.create"), pytest.raises(OutcomeUnknown):
+            self.gateway.post([voucher])
+
+    def cancel(self, ledger_id: str) -> None:
+        accountant, wizard = self.tryton.accountant(), "wizard.account.move.cancel"
+        records = {
+            "active_model": "account.move",
+            "active_id": int(ledger_id),
+            "active_ids": [int(ledger_id)],
+        }
+        session, *_ = accountant.call(f"{wizard}.create", {}, writes=True)
+        answers = {"default": {"reversal": False, "description": ""}}
+        accountant.call(
+            f"{wizard}.execute", session, answers, "cancel", {"company": 1, **records}, writes=True
+        )
+
+    @contextmanager
+    def unreadable(self) -> Iterator[None]:
+        with self.fault("unreachable", "search_read"):
+            yield
+
+    @contextmanager
+    def fault(self, kind: str, method: str) -> Iterator[None]:
+        """`unreachable`: calls of the method do not get through. `lost`: they do, and the answer does not arrive."""
+        self.client.fault, self.client.method = kind, method
+        try:
+            yield
+        finally:
+            self.client.fault = ""
+
+    def gateway_that_creates_nothing(self) -> TrytonGateway:
+        return TrytonGateway(self.client, currency="CNY")
+
+
+@pytest.fixture(scope="session")
+def tryton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTryton]:
+    """One Tryton for the session; tests keep apart by their keys."""
+    database = tmp_path_factory.mktemp("tryton") / "ledger.sqlite"
+    # A process of its own: Tryton keeps its settings in module globals.
+    process = multiprocessing.get_context("spawn").Process(target=set_up, args=(database,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    with serving(database) as running:
+        yield running
+
+
+@pytest.fixture
+def books(tryton: RunningTryton) -> TrytonBooks:
+    client = FaultyClient(tryton.endpoint, connect_timeout_s=10, read_timeout_s=120)
+    gateway = TrytonGateway(client, currency="CNY", create_missing=KINDS, page_size=3)
+    gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+    return TrytonBooks(tryton, client, gateway)
+
+
+class TestTryton(LedgerContract):
+    """The contract, on Tryton."""
+
+
+class TestWhenAnswersAreLost:
+    """Each step of a posting, broken: looking by key tells what happened, and completing posts it once."""
+
+    @pytest.mark.parametrize(
+        ("kind", "method", "state"),
+        [
+            ("lost", "move.create", LedgerVoucherState.DRAFT),
+            ("unreachable", "move.post", LedgerVoucherState.DRAFT),
+            ("lost", "move.post", LedgerVoucherState.POSTED),
+        ],
+    )
+    def test_the_key_tells_what_is_there(
+        self, books: TrytonBooks, kind: str, method: str, state: LedgerVoucherState
+    ) -> None:
+        ours = voucher()
+
+        with books.fault(kind, method), pytest.raises(OutcomeUnknown):
+            books.gateway.post([ours])
+
+        assert only(books.gateway, ours.key).state is state
+        books.gateway.complete([only(books.gateway, ours.key)])
+        assert only(books.gateway, ours.key).state is LedgerVoucherState.POSTED
+
+    def test_nothing_is_there_when_the_ledger_was_out_of_reach(self, books: TrytonBooks) -> None:
+        ours = voucher()
+
+        with books.fault("unreachable", "move.create"), pytest.raises(RetryLater):
+            books.gateway.post([ours])
+
+        assert not books.gateway.find([ours.key])
+
+    def test_a_posted_voucher_is_created_even_if_its_number_cannot_be_read(self, books: TrytonBooks) -> None:
+        ours = voucher()
+
+        with books.fault("unreachable", "move.search_read"):
+            (result,) = books.gateway.post([ours])
+
+        assert (result.outcome, result.number) == (PostingOutcome.CREATED, "")
+        assert books.gateway.read([result.ledger_id])[0].number
+
+    def test_a_session_that_ended_is_renewed(self, books: TrytonBooks) -> None:
+        books.client._session._header = "Session " + b64encode(b"voucherflow:2:expired").decode()
+
+        assert post(books.gateway, voucher()) == [PostingOutcome.CREATED]
+
+
+class TestWhatTrytonItselfGuards:
+    """Rules that hold even where the gateway does not know better."""
+
+    def test_a_batch_that_tryton_refuses_leaves_nothing(self, books: TrytonBooks) -> None:
+        period = FiscalPeriod(2025, 11)
+        inside, outside = voucher(day=period.first_day), voucher()
+        books.gateway.periods()
+        books.close(period)
+        try:
+            results = books.gateway.post([inside, outside])
+        finally:
+            books.reopen(period)
+
+        assert [result.outcome for result in results] == [PostingOutcome.REJECTED] * 2
+        assert all("Period" in result.message for result in results)
+        assert not books.gateway.find([inside.key, outside.key])
+
+    def test_an_unbalanced_move_cannot_be_posted(self, books: TrytonBooks) -> None:
+        ours = voucher(line(Side.DEBIT, TRAVEL, 100, DEPARTMENT), line(Side.CREDIT, BANK, 100))
+        references = books.gateway._known()
+        values = move_values(ours, references, books.gateway._dimensions.ids_of([DEPARTMENT], references))
+        values["lines"] = [("create", values["lines"][0][1][:1])]
+        ids = books.client.call("model.account.move.create", [values], {"company": 1}, writes=True)
+
+        with pytest.raises(FixData, match="balance"):
+            books.client.call("model.account.move.post", ids, {"company": 1}, writes=True)
+        books.client.call("model.account.move.delete", ids, {"company": 1}, writes=True)
+
+    @pytest.mark.parametrize(
+        ("method", "arguments"),
+        [
+            ("account.move.write", ({"description": "x"},)),
+            ("account.move.delete", ()),
+        ],
+    )
+    def test_what_is_posted_stays_as_it_is(
+        self, books: TrytonBooks, method: str, arguments: tuple[Any, ...]
+    ) -> None:
+        ours = voucher()
+        post(books.gateway, ours)
+        there = only(books.gateway, ours.key)
+
+        with pytest.raises((FixData, FixConfig)):
+            books.client.call(
+                f"model.{method}", [int(there.ledger_id)], *arguments, {"company": 1}, writes=True
+            )
+
+        assert only(books.gateway, ours.key) == there
+
+    @pytest.mark.parametrize(
+        ("method", "arguments"),
+        [
+            ("account.period.close", ([1],)),
+            ("account.account.write", ([1], {"name": "x"})),
+            ("account.fiscalyear.create", ([{"name": "2031"}],)),
+            ("res.user.create", ([{"name": "x", "login": "x"}],)),
+        ],
+    )
+    def test_the_gateways_user_may_not_change_the_books_themselves(
+        self, books: TrytonBooks, method: str, arguments: tuple[Any, ...]
+    ) -> None:
+        with pytest.raises(FixConfig, match="right"):
+            books.client.call(f"model.{method}", *arguments, {"company": 1}, writes=True)
+
+    def test_fifteen_digits_are_exact_and_sixteen_are_refused(self, books: TrytonBooks) -> None:
+        largest, too_large = (
+            voucher(*claim(minor=MAX_EXACT_MINOR)),
+            voucher(*claim(minor=MAX_EXACT_MINOR + 1)),
+        )
+
+        results = books.gateway.post([largest, too_large])
+
+        assert [r.outcome for r in results] == [PostingOutcome.CREATED, PostingOutcome.REJECTED]
+        assert max(x.amount.minor for x in only(books.gateway, largest.key).lines) == MAX_EXACT_MINOR
+        books.gateway.post([red(largest)])
+
+    def test_numbers_start_at_one_in_every_period_and_leave_no_gap(self, books: TrytonBooks) -> None:
+        period = FiscalPeriod(2026, 11)
+        ours = [voucher(day=period.first_day) for _ in range(3)]
+        post(books.gateway, *ours)
+
+        assert [only(books.gateway, each.key).number for each in ours] == ["记-1", "记-2", "记-3"]
+
+
+class TestTheConnection:
+    """What is wrong with it is said, and its password never is."""
+
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            ({"password": "wrong-secret-7"}, FixConfig),
+            ({"url": "http://127.0.0.1:9/ledger"}, RetryLater),
+        ],
+    )
+    def test_errors_name_no_secret(
+        self, tryton: RunningTryton, change: dict[str, str], error: type[Exception]
+    ) -> None:
+        endpoint = replace(tryton.endpoint, **change)
+        client = TrytonClient(endpoint, connect_timeout_s=5, read_timeout_s=60)
+
+        with pytest.raises(error) as raised:
+            TrytonGateway(client, currency="CNY").check()
+
+        assert endpoint.password not in str(raised.value) + repr(raised.value) + repr(endpoint)
+        assert "tryton_test" in str(raised.value)
+
+    def test_a_database_that_is_not_there(self, tryton: RunningTryton) -> None:
+        endpoint = replace(tryton.endpoint, url=tryton.url.replace("/ledger", "/other"))
+
+        with pytest.raises(FixConfig, match="database"):
+            TrytonGateway(
+                TrytonClient(endpoint, connect_timeout_s=5, read_timeout_s=60), currency="CNY"
+            ).check()
+
+    @pytest.mark.parametrize("options", [{"currency": "EUR"}, {"currency": "CNY", "company": "别的公司"}])
+    def test_another_company_or_currency_than_the_books(
+        self, tryton: RunningTryton, options: dict[str, str]
+    ) -> None:
+        with pytest.raises(FixConfig, match=COMPANY[:4]):
+            TrytonGateway(tryton.client(), **options).check()  # type: ignore[arg-type]
+
+
+class TestAnIndependentClient:
+    """Tryton's own client, proteus, with another user, sees what we posted and nothing else."""
+
+    def test_proteus_counts_the_same_vouchers_and_totals(self, books: TrytonBooks) -> None:
+        period = FiscalPeriod(2026, 12)
+        ours = [voucher(day=period.last_day) for _ in range(4)]
+        assert post(books.gateway, *ours) == [PostingOutcome.CREATED] * 4
+
+        moves = _as_accountant(books.tryton, _count_moves, period.code)
+
+        assert {move["description"] for move in moves} == {str(each.key) for each in ours}
+        assert len(moves) == len(ours)
+        assert {move["state"] for move in moves} == {"posted"}
+        assert sum(move["debit"] for move in moves) == 4 * 10_000
+        assert sum(move["credit"] for move in moves) == 4 * 10_000
+        assert {move["party"] for move in moves} == {"employee:0001"}
+        assert {tuple(move["analytic"]) for move in moves} == {("D01", "P01")}
+
+
+def _as_accountant(tryton: RunningTryton, work: Any, *arguments: Any) -> Any:
+    """Run `work` in a process of its own, since proteus keeps its connection in a module global."""
+    url = tryton.url.replace("http://", f"http://accountant:{ACCOUNTANT_PASSWORD}@") + "/"
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, url, *arguments).result()
+
+
+def _count_moves(url: str, period: str) -> list[dict[str, Any]]:
+    import proteus
+
+    proteus.config.set_xmlrpc(url)
+    moves = proteus.Model.get("account.move").find([("period.name", "=", period)])
+    return [
+        {
+            "description": move.description,
+            "state": move.state,
+            "debit": sum(int(x.debit * 100) for x in move.lines),
+            "credit": sum(int(x.credit * 100) for x in move.lines),
+            "party": next(x.party.code for x in move.lines if x.party),
+            "analytic": sorted(a.account.code for x in move.lines for a in x.analytic_lines),
+        }
+        for move in moves
+    ]
+
+
+class TestSetUp:
+    """`init_ledger` once more, on the ledger that is being served."""
+
+    def test_a_second_run_adds_only_what_is_missing(self, tryton: RunningTryton) -> None:
+        report = _in_process(years=(2024, 2026), database=tryton.database)
+
+        assert report.created == ("会计年度 fiscal years: 2024",)
+        assert any("2026" in what for what in report.existing)
+        gateway = TrytonGateway(tryton.client(), currency="CNY")
+        assert gateway.periods()[0].code == "2024-01"
+
+    @pytest.mark.parametrize("change", [{"company_name": "别的公司"}, {"currency": "EUR"}])
+    def test_another_company_is_refused(self, tryton: RunningTryton, change: dict[str, str]) -> None:
+        with pytest.raises(LedgerSetupError, match=COMPANY[:4]):
+            _in_process(database=tryton.database, **change)
+
+    def test_a_port_that_is_taken_is_said_in_one_line(self, tryton: RunningTryton) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                served = pool.submit(serve_ledger, tryton.database, port=port)
+                with pytest.raises(LedgerSetupError, match=f"127.0.0.1:{port}") as refused:
+                    served.result()
+        assert "\n" not in str(refused.value)
+
+
+def _in_process(database: Path, **overrides: Any) -> LedgerReport:
+    arguments = {"company_name": COMPANY, "currency": "CNY", "years": (2026,), "password": GATEWAY_PASSWORD}
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(init_ledger, database, **(arguments | overrides)).result()  # type: ignore[arg-type]
