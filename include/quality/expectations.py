@@ -39,11 +39,11 @@ class Evaluator:
         self._execution_engine: Any = None
         self._context: Any = None
 
-    def failed_checks(self, table: Table, checks: Sequence[Check]) -> list[Failed]:
-        """Put the checks to all rows of a table and name the rows that fail.
+    def failed_checks(self, table: Table, rows: int, checks: Sequence[Check]) -> list[Failed]:
+        """Put the checks to all rows of a table (`rows` in number) and name those that fail.
 
         The first pass only counts, which the library does for all checks in one query; rows are asked for
-        where a check failed.
+        only where a check failed.
 
         Raises:
             GateError: a check could not be evaluated, so nothing is known of its rows.
@@ -53,10 +53,13 @@ class Evaluator:
         broken = [check for check, result in zip(checks, results, strict=True) if not result.success]
         if not broken:
             return []
-        keys = [column.name for column in table.primary_key]
-        results = _results(
-            validator, broken, {"result_format": "COMPLETE", "unexpected_index_column_names": keys}
-        )
+        everything = {
+            "result_format": "COMPLETE",
+            "unexpected_index_column_names": [column.name for column in table.primary_key],
+            # On SQL the library cuts the list of rows at this number whatever the format, by default at 20.
+            "partial_unexpected_count": rows,
+        }
+        results = _results(validator, broken, everything)
         return [Failed(check, _rows(check, result)) for check, result in zip(broken, results, strict=True)]
 
     def close(self) -> None:

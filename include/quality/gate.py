@@ -16,16 +16,20 @@ from sqlalchemy import Engine, Table, func, select
 from include.domain.account import Chart
 from include.domain.document import Disposition
 from include.quality.check import Check
-from include.quality.document_checks import INVOICE_CHECKS, LINE_CHECKS, WRITE_OFF_CHECKS, document_checks
+from include.quality.claims import invoice_rows, same_codes
+from include.quality.document_checks import document_checks
 from include.quality.document_rows import (
-    DocumentScope,
+    DocumentParts,
     document_rows,
-    invoice_rows,
-    line_rows,
-    write_off_rows,
+    extract_problem_counts,
+    line_sums,
+    write_off_sums,
 )
 from include.quality.expectations import Evaluator
+from include.quality.line_checks import INVOICE_CHECKS, LINE_CHECKS, WRITE_OFF_CHECKS
+from include.quality.line_rows import line_rows, write_off_rows
 from include.quality.report import CheckStatistics, GateFailure, GateReport
+from include.quality.scope import DocumentScope
 from include.quality.staging import Staging, staging
 from include.quality.voucher_checks import JOURNAL_CHECKS, voucher_checks
 from include.quality.voucher_rows import (
@@ -33,6 +37,8 @@ from include.quality.voucher_rows import (
     account_columns,
     account_rows,
     journal_rows,
+    journal_sums,
+    key_counts,
     voucher_rows,
 )
 
@@ -71,19 +77,24 @@ def check_documents(
     )
     dialect = engine.dialect.name
     with staging(engine) as work, closing(Evaluator(work.engine)) as evaluator:
-        documents = work.fill("gate_document", document_rows(scope, dialect), ["document_pk"])
+        chosen = work.fill("gate_scope", scope.documents(), ["id"])
+        key = ["document_pk"]
+        parts = DocumentParts(
+            chosen=chosen,
+            lines=work.fill("gate_line_sum", line_sums(chosen), key),
+            write_offs=work.fill("gate_write_off_sum", write_off_sums(chosen), key),
+            extract_problems=work.fill("gate_extract_problem", extract_problem_counts(chosen), key),
+            same_code=work.fill("gate_same_code", same_codes(scope, chosen), key),
+        )
+        documents = work.fill("gate_document", document_rows(scope, parts, dialect), key)
+        lines = work.fill("gate_line", line_rows(scope, chosen, dialect), [*key, "line_no", "portion_no"])
+        invoices = work.fill("gate_invoice", invoice_rows(scope, chosen), [*key, "invoice_id"])
+        write_offs = work.fill("gate_write_off", write_off_rows(chosen), [*key, "seq"])
         run = _Run(work, evaluator)
         run.check(documents, document_checks(currency))
-        run.check(
-            work.fill("gate_line", line_rows(scope, dialect), ["document_pk", "line_no", "portion_no"]),
-            LINE_CHECKS,
-        )
-        run.check(
-            work.fill("gate_invoice", invoice_rows(scope), ["document_pk", "invoice_id"]), INVOICE_CHECKS
-        )
-        run.check(
-            work.fill("gate_write_off", write_off_rows(scope), ["document_pk", "seq"]), WRITE_OFF_CHECKS
-        )
+        run.check(lines, LINE_CHECKS)
+        run.check(invoices, INVOICE_CHECKS)
+        run.check(write_offs, WRITE_OFF_CHECKS)
         return run.report(documents)
 
 
@@ -112,11 +123,16 @@ def check_vouchers(
             kinds = sorted(
                 {kind for account in chart.accounts.values() for kind in account.required_dimensions}
             )
-        vouchers = work.fill("gate_voucher", voucher_rows(scope, engine.dialect.name), ["voucher_id"])
+        chosen = work.fill("gate_scope", scope.vouchers(), ["id"])
+        sums = work.fill("gate_journal_sum", journal_sums(chosen), ["voucher_id"])
+        keys = work.fill("gate_voucher_key", key_counts(scope), ["id"])
+        vouchers = work.fill(
+            "gate_voucher", voucher_rows(chosen, sums, keys, engine.dialect.name), ["voucher_id"]
+        )
         run = _Run(work, evaluator)
         run.check(vouchers, voucher_checks(currency))
         run.check(
-            work.fill("gate_journal", journal_rows(scope, accounts, kinds), ["voucher_id", "line_no"]),
+            work.fill("gate_journal", journal_rows(chosen, accounts, kinds), ["voucher_id", "line_no"]),
             JOURNAL_CHECKS,
         )
         return run.report(vouchers)
@@ -135,7 +151,7 @@ class _Run:
     def check(self, table: Table, checks: Sequence[Check]) -> None:
         """Put checks to a staged table; an empty one needs none, and no Great Expectations."""
         count = self.work.count(table)
-        failed = self.evaluator.failed_checks(table, checks) if count else []
+        failed = self.evaluator.failed_checks(table, count, checks) if count else []
         keys = [column.name for column in table.primary_key]
         rows = self._rows(table, keys, [key for each in failed for key in _keys(each.rows, keys)])
         for each in failed:

@@ -52,6 +52,9 @@ class Staging:
             ],
         )
         self.connection.execute(insert(table).from_select([c.name for c in table.columns], query))
+        if self.engine.dialect.name == "postgresql":
+            # Nothing analyzes temporary tables by itself; without it the plans of the next queries are guesses.
+            self.connection.exec_driver_sql(f"ANALYZE {name}")
         self.connection.commit()
         return table
 

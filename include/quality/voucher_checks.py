@@ -89,7 +89,7 @@ _VOUCHER = (
     Check(
         "voucher.duplicate",
         "vouchers_of_key",
-        between(1, 1),
+        NULL,
         "voucher[{event}].key",
         "同一单据、同一事项有 {vouchers_of_key} 张凭证，只应有一张；请工程师核对",
         "one document and event has {vouchers_of_key} vouchers, there must be one; an engineer must look",

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     Boolean,
     Column,
     ColumnElement,
@@ -42,8 +41,8 @@ class VoucherScope:
     date_from: date | None = None
     date_to: date | None = None
 
-    def vouchers(self) -> CTE:
-        """Keys of the vouchers in scope."""
+    def vouchers(self) -> Select[Any]:
+        """Keys of the vouchers in scope; key `id`."""
         query = select(voucher.c.id).where(
             voucher.c.book == self.book, voucher.c.status == VoucherStatus.GENERATED
         )
@@ -51,7 +50,7 @@ class VoucherScope:
             query = query.where(voucher.c.date >= self.date_from)
         if self.date_to:
             query = query.where(voucher.c.date <= self.date_to)
-        return query.cte("in_scope")
+        return query
 
 
 def account_columns() -> list[Column[Any]]:
@@ -79,19 +78,19 @@ def account_rows(chart: Chart) -> list[dict[str, Any]]:
     ]
 
 
-def voucher_rows(scope: VoucherScope, dialect: str) -> Select[Any]:
-    """One row a voucher; key `voucher_id`."""
+def key_counts(scope: VoucherScope) -> Select[Any]:
+    """Per voucher of the book: how many there are of its document, event and revision; key `id`."""
+    v = voucher
+    same = (v.c.source, v.c.document_id, v.c.event, v.c.revision)
+    counted = select(v.c.id, v.c.status, func.count().over(partition_by=same).label("vouchers"))
+    counted = counted.where(v.c.book == scope.book, v.c.status != VoucherStatus.CANCELLED)
+    one = counted.subquery("counted")
+    return select(one.c.id, one.c.vouchers).where(one.c.vouchers > 1)
+
+
+def voucher_rows(chosen: Table, lines: Table, same_key: Table, dialect: str) -> Select[Any]:
+    """One row a voucher; key `voucher_id`. The tables are the staged results of the queries around this one."""
     v, d = voucher, source_document
-    chosen = scope.vouchers()
-    lines = _lines_of(chosen)
-    same_key = (
-        select(
-            v.c.id,
-            func.count().over(partition_by=(v.c.source, v.c.document_id, v.c.event, v.c.revision)).label("n"),
-        )
-        .where(v.c.book == scope.book, v.c.status != VoucherStatus.CANCELLED)
-        .subquery("same_key")
-    )
     key = (
         literal("VF/")
         + v.c.book
@@ -125,24 +124,23 @@ def voucher_rows(scope: VoucherScope, dialect: str) -> Select[Any]:
             flag(within_limit(v.c.debit_minor).is_not(None)).label("total_plausible"),
             flag(v.c.period == _month(dialect, v.c.date)).label("date_in_period"),
             flag(v.c.key == key).label("key_fits"),
-            same_key.c.n.label("vouchers_of_key"),
+            same_key.c.vouchers.label("vouchers_of_key"),
         )
         .select_from(v)
         .join(chosen, chosen.c.id == v.c.id)
         .join(d, d.c.id == v.c.document_pk)
-        .join(same_key, same_key.c.id == v.c.id)
+        .outerjoin(same_key, same_key.c.id == v.c.id)
         .outerjoin(lines, lines.c.voucher_id == v.c.id)
     )
 
 
-def journal_rows(scope: VoucherScope, accounts: Table | None, kinds: Sequence[str]) -> Select[Any]:
+def journal_rows(chosen: Table, accounts: Table | None, kinds: Sequence[str]) -> Select[Any]:
     """One row a journal line; key `voucher_id, line_no`.
 
     `accounts` is the staged chart, None where accounts are not to be checked; `kinds` are the dimension kinds
     that some account requires.
     """
     v, x, d = voucher, journal_line, source_document
-    chosen = scope.vouchers()
     foreign = x.c.transaction_currency != ""
     signs_differ = or_(
         and_(x.c.amount_minor > 0, x.c.transaction_minor < 0),
@@ -226,7 +224,8 @@ def _carries(kind: str) -> ColumnElement[bool]:
     )
 
 
-def _lines_of(chosen: CTE) -> Any:
+def journal_sums(chosen: Table) -> Select[Any]:
+    """Per voucher: its lines and their totals by side; key `voucher_id`."""
     x = journal_line
     amount = within_limit(x.c.amount_minor)
     return (
@@ -238,7 +237,6 @@ def _lines_of(chosen: CTE) -> Any:
         )
         .join(chosen, chosen.c.id == x.c.voucher_id)
         .group_by(x.c.voucher_id)
-        .subquery("lines")
     )
 
 

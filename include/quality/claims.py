@@ -1,0 +1,110 @@
+"""What several documents claim: a code that is theirs alone, an invoice up to its total. The first comes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, String, Table, and_, case, func, select
+
+from include.domain.document import DUE_STATUSES, Disposition
+from include.quality.scope import DocumentScope
+from include.quality.staging import within_limit
+from include.store.tables import source_document, source_invoice
+
+
+def same_codes(scope: DocumentScope, chosen: Table) -> Select[Any]:
+    """Documents whose code an earlier current due document of the source carries, with that one's id.
+
+    Key `document_pk`.
+    """
+    d = source_document
+    mine = source_document.alias("mine")
+    codes = select(mine.c.code).join(chosen, chosen.c.id == mine.c.id)
+    order = {"partition_by": d.c.code, "order_by": _first_come()}
+    ranked = (
+        select(
+            d.c.id.label("document_pk"),
+            func.row_number().over(**order).label("position"),
+            func.first_value(d.c.document_id, type_=String()).over(**order).label("first_document_id"),
+        )
+        .where(d.c.code != "", d.c.code.in_(codes), _counts(scope))
+        .subquery("code_ranked")
+    )
+    return select(ranked.c.document_pk, ranked.c.first_document_id).where(ranked.c.position > 1)
+
+
+def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
+    """One row per invoice and document that claims it; key `document_pk, invoice_id`.
+
+    All current due documents of the source count, in the order of `_first_come`. A document fails when, with
+    it, more is claimed than the invoice's total, or when the total is not known and an earlier one has it.
+    """
+    i, d = source_invoice, source_document
+    concerned = select(i.c.invoice_id).join(chosen, chosen.c.id == i.c.document_pk)
+    per_document = (
+        select(
+            i.c.invoice_id,
+            i.c.document_pk,
+            func.sum(within_limit(i.c.claimed_minor)).label("claimed"),
+            func.count().label("entries"),
+            func.count(i.c.claimed_minor).label("known_entries"),
+            func.max(within_limit(i.c.total_minor)).label("total"),
+            func.min(i.c.line_no).label("line_no"),
+        )
+        .select_from(i)
+        .join(d, d.c.id == i.c.document_pk)
+        .where(i.c.invoice_id != "", i.c.invoice_id.in_(concerned), _counts(scope))
+        .group_by(i.c.invoice_id, i.c.document_pk)
+        .subquery("claims_of_document")
+    )
+    totalled = select(
+        per_document, func.max(per_document.c.total).over(partition_by=per_document.c.invoice_id).label("all")
+    ).subquery("claims_with_total")
+    order = {"partition_by": totalled.c.invoice_id, "order_by": _first_come()}
+    # A claim whose amount is not known counts as the whole invoice.
+    claim = case(
+        (totalled.c.known_entries == totalled.c.entries, totalled.c.claimed), else_=totalled.c["all"]
+    )
+    until_here = {**order, "rows": (None, 0)}
+    ranked = (
+        select(
+            totalled.c.document_pk,
+            totalled.c.invoice_id,
+            totalled.c.line_no,
+            totalled.c["all"].label("total_minor"),
+            claim.label("claimed_minor"),
+            func.sum(claim).over(**until_here).label("running_minor"),
+            func.lag(d.c.code, type_=String()).over(**order).label("earlier_code"),
+            func.lag(d.c.document_id, type_=String()).over(**order).label("earlier_document_id"),
+            d.c.code,
+            d.c.document_id,
+            d.c.functional_currency,
+        )
+        .select_from(totalled)
+        .join(d, d.c.id == totalled.c.document_pk)
+        .subquery("claims_ranked")
+    )
+    r = ranked.c
+    return select(
+        ranked,
+        case((r.total_minor > 0, r.running_minor - r.total_minor)).label("excess_minor"),
+        case((r.total_minor.is_(None), r.earlier_document_id)).label("claimed_before_by"),
+    ).join(chosen, chosen.c.id == r.document_pk)
+
+
+def _counts(scope: DocumentScope) -> ColumnElement[bool]:
+    """Documents that may claim a code or an invoice: all current due ones of the source, in any book."""
+    d = source_document
+    return and_(d.c.source == scope.source, d.c.is_current, d.c.status.in_(DUE_STATUSES))
+
+
+def _first_come() -> tuple[ColumnElement[Any], ...]:
+    """Who was first: what is already accepted (it may be posted), then by approval, then as it was stored."""
+    d = source_document
+    accepted = d.c.disposition.in_([Disposition.ACCEPTED, Disposition.NO_VOUCHER])
+    return (
+        case((accepted, 0), else_=1),
+        case((d.c.approved_at.is_(None), 1), else_=0),
+        d.c.approved_at,
+        d.c.id,
+    )

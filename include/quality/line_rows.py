@@ -1,0 +1,131 @@
+"""What the gate looks at in the lines and write-offs of documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, Table, and_, case, exists, func, literal, or_, select
+
+from include.domain.document import DocumentKind
+from include.domain.problems import Stage
+from include.quality.document_rows import KINDS_WITH_FEE_TYPES, KINDS_WITHOUT_VOUCHER
+from include.quality.scope import DocumentScope, absent, implausible, nul, reference_known
+from include.quality.staging import flag, present, within_limit
+from include.store.tables import problem, source_document, source_line, source_write_off
+
+
+def line_rows(scope: DocumentScope, chosen: Table, dialect: str) -> Select[Any]:
+    """One row a line, or share of a line; key `document_pk, line_no, portion_no`.
+
+    Amounts are judged per line of the OA: a share of a line may be negative or zero, its line may not.
+    """
+    d, x = source_document, source_line
+    unread = exists().where(
+        problem.c.document_pk == x.c.document_pk,
+        problem.c.line_no == x.c.line_no,
+        problem.c.stage == Stage.EXTRACT,
+        problem.c.resolved_at.is_(None),
+    )
+    line = {"partition_by": (x.c.document_pk, x.c.line_no)}
+    amount = func.sum(within_limit(x.c.amount_minor)).over(**line)
+    functional = func.sum(within_limit(x.c.functional_minor)).over(**line)
+    tax = func.sum(within_limit(x.c.tax_minor)).over(**line)
+    first_with_id = func.min(x.c.line_no).over(partition_by=(x.c.document_pk, x.c.line_id))
+    is_domestic = x.c.currency == d.c.functional_currency
+    return (
+        select(
+            x.c.document_pk,
+            x.c.line_no,
+            x.c.portion_no,
+            d.c.code,
+            d.c.functional_currency,
+            x.c.currency,
+            x.c.line_id,
+            x.c.fee_type_id,
+            x.c.fee_type_name,
+            x.c.department_id,
+            x.c.project_id,
+            x.c.rate,
+            x.c.occurred_on,
+            x.c.amount_minor.label("amount_transaction_minor"),
+            x.c.functional_minor,
+            x.c.tax_minor,
+            amount.label("line_amount_transaction_minor"),
+            functional.label("line_functional_minor"),
+            tax.label("line_tax_minor"),
+            literal(scope.earliest).label("earliest"),
+            literal(scope.latest).label("latest"),
+            # From here on: what checks read.
+            flag(or_(d.c.kind.not_in(KINDS_WITH_FEE_TYPES), ~absent(x.c.fee_type_id), unread)).label(
+                "has_fee_type"
+            ),
+            reference_known(scope, ("fee_type",), x.c.fee_type_id).label("fee_type_known"),
+            reference_known(scope, ("department",), x.c.department_id).label("department_known"),
+            reference_known(scope, ("project",), x.c.project_id).label("project_known"),
+            present(x.c.currency, unless=unread).label("has_currency"),
+            case((~unread, x.c.currency)).label("currency_read"),
+            present(x.c.amount_minor, unless=unread).label("has_amount"),
+            present(x.c.functional_minor, unless=unread).label("has_functional"),
+            flag(or_(x.c.amount_minor.is_(None), within_limit(x.c.amount_minor).is_not(None))).label(
+                "amount_plausible"
+            ),
+            flag(or_(x.c.functional_minor.is_(None), within_limit(x.c.functional_minor).is_not(None))).label(
+                "functional_plausible"
+            ),
+            case((or_(d.c.kind.not_in(KINDS_WITHOUT_VOUCHER), amount != 0), amount)).label("line_amount"),
+            case(
+                (
+                    and_(is_domestic, ~unread),
+                    within_limit(x.c.amount_minor) - within_limit(x.c.functional_minor),
+                )
+            ).label("functional_difference_minor"),
+            tax.label("line_tax"),
+            case((tax > functional, tax - functional)).label("tax_excess_minor"),
+            case((~unread, x.c.rate)).label("rate_read"),
+            flag(or_(x.c.rate.is_not(None), is_domestic, x.c.currency.is_(None), unread)).label("has_rate"),
+            implausible(scope, x.c.occurred_on).label("occurred_on_implausible"),
+            case((and_(x.c.line_id != "", ~unread, first_with_id < x.c.line_no), first_with_id)).label(
+                "same_id_as_line"
+            ),
+            nul(dialect, x.c.description, x.c.fee_type_name).label("nul"),
+        )
+        .select_from(x)
+        .join(chosen, chosen.c.id == x.c.document_pk)
+        .join(d, d.c.id == x.c.document_pk)
+    )
+
+
+def write_off_rows(chosen: Table) -> Select[Any]:
+    """One row a write-off; key `document_pk, seq`. A loan older than the store's start is not there, which is fine."""
+    w, d = source_write_off, source_document
+    loan = source_document.alias("loan")
+    unread = exists().where(
+        problem.c.document_pk == w.c.document_pk,
+        problem.c.stage == Stage.EXTRACT,
+        problem.c.resolved_at.is_(None),
+    )
+    return (
+        select(
+            w.c.document_pk,
+            w.c.seq,
+            w.c.loan_document_id,
+            w.c.amount_minor,
+            d.c.code,
+            d.c.functional_currency,
+            loan.c.code.label("loan_code"),
+            loan.c.kind.label("loan_kind"),
+            loan.c.status.label("loan_status"),
+            # From here on: what checks read.
+            present(w.c.loan_document_id, unless=unread).label("has_loan"),
+            present(w.c.amount_minor, unless=unread).label("has_amount"),
+            loan.c.kind.label("loan_kind_read"),
+            case((loan.c.kind == DocumentKind.LOAN, loan.c.status)).label("loan_status_read"),
+        )
+        .select_from(w)
+        .join(chosen, chosen.c.id == w.c.document_pk)
+        .join(d, d.c.id == w.c.document_pk)
+        .outerjoin(
+            loan,
+            and_(loan.c.source == d.c.source, loan.c.document_id == w.c.loan_document_id, loan.c.is_current),
+        )
+    )
