@@ -267,7 +267,7 @@ def emulate_hesi(
     port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
     documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 2000,
     seed: int = 1,
-    year: Annotated[int, typer.Option(help="单据所属年度 / calendar year of the documents")] = 2026,
+    year: Annotated[int, typer.Option(help="单据所属年度 / calendar year of the documents")] = 2025,
     dirty_share: Annotated[
         float, typer.Option(min=0, max=1, help="脏单据占已审批单据的比例 / share of dirty documents")
     ] = 0.03,

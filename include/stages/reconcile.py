@@ -211,19 +211,26 @@ def compare(ours: Voucher, theirs: LedgerVoucher, dimension_kinds: frozenset[str
             f"凭证 {number} 科目应为 {mine}，会计系统为 {there}",
             f"voucher {number} is on accounts {there} in the ledger, {mine} here",
         )
-    for account in sorted(set(by_account) & set(by_account_there)):
-        mine_minor, there_minor = by_account[account], by_account_there[account]
-        if mine_minor != there_minor:
-            amounts = format_minor(mine_minor, ours.currency), format_minor(there_minor, ours.currency)
-            yield Discrepancy(
-                DiscrepancyKind.AMOUNT,
-                key,
-                amounts[0],
-                amounts[1],
-                f"凭证 {number} 科目 {account} 金额（借正贷负）应为 {amounts[0]}，会计系统为 {amounts[1]}",
-                f"voucher {number}, account {account}: {amounts[1]} in the ledger, {amounts[0]} here (credit negative)",
-            )
-    if by_account == by_account_there:
+    differing = [
+        a for a in sorted(set(by_account) & set(by_account_there)) if by_account[a] != by_account_there[a]
+    ]
+    if differing:
+        mine, there = (
+            "; ".join(f"{a} {format_minor(totals[a], ours.currency)}" for a in differing)
+            for totals in (by_account, by_account_there)
+        )
+        yield Discrepancy(
+            DiscrepancyKind.AMOUNT,
+            key,
+            mine,
+            there,
+            f"凭证 {number} 金额（借正贷负）应为 {mine}，会计系统为 {there}",
+            f"voucher {number}: {there} in the ledger, {mine} here (credit negative)",
+        )
+    same_lines = content_digest(ours.date, ours.lines, dimension_kinds) == content_digest(
+        ours.date, theirs.lines, dimension_kinds
+    )
+    if by_account == by_account_there and not same_lines:
         yield Discrepancy(
             DiscrepancyKind.DIMENSION,
             key,

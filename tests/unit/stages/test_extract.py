@@ -55,7 +55,7 @@ def test_a_second_run_reads_only_what_changed_since(
     assert (result.new, result.changed, result.revised) == (0, 0, 0)
     assert result.read == 2
     d = t.source_document.c
-    assert sorted(rows(ctx, d.status, d.revision))[-1] == ("archived", 1)
+    assert max(rows(ctx, d.status, d.revision)) == ("archived", 1)
     assert len(rows(ctx, t.source_snapshot.c.id)) == 8
 
 

@@ -1,0 +1,275 @@
+"""Posting: each voucher once, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from include.domain.document import Disposition
+from include.domain.errors import LeaseLost, OutcomeUnknown, RetryLater
+from include.domain.money import Money
+from include.domain.period import FiscalPeriod, PeriodState
+from include.domain.voucher import LedgerVoucherState, PostingResult, Voucher, VoucherStatus
+from include.stages.post import post
+from include.store import audit
+from include.store import tables as t
+from include.store.leases import LEASE_S
+from tests.conftest import FakeClock
+from tests.fakes.ledger import FakeLedger, Loss
+from tests.fakes.source import FakeSource
+from tests.unit.stages.conftest import MakeContext
+from tests.unit.stages.flow import ALL, ready, statuses
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger(batch_size=4)
+
+
+def once_each(ledger: FakeLedger, count: int) -> bool:
+    """Whether the ledger holds exactly one posted voucher for each of `count` documents."""
+    keys = [str(v.key) for v in ledger.vouchers_by_id.values()]
+    posted = all(v.state is LedgerVoucherState.POSTED for v in ledger.vouchers_by_id.values())
+    return len(keys) == len(set(keys)) == count and posted
+
+
+def test_posts_everything_once_and_a_second_run_posts_nothing(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 10)
+    result = post(ctx, ALL)
+    assert (result.posted, result.found_in_ledger, result.unknown) == (10, 0, 0)
+    assert result.posted_minor == 10 * 10600
+    assert once_each(ledger, 10)
+    calls = ledger.calls.count("post")
+    assert post(ctx, ALL).posted == 0
+    assert ledger.calls.count("post") == calls
+    with ctx.store.engine.begin() as connection:
+        assert audit.verify(connection) is None
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+def test_a_lost_answer_is_looked_up_before_anything_is_sent_again(
+    loss: Loss, oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 6)
+    ledger.lose(loss)
+    result = post(ctx, ALL)
+    assert result.posted == 6
+    assert result.found_in_ledger == (0 if loss is Loss.NOTHING else 4)
+    assert once_each(ledger, 6)
+
+
+def test_absence_counts_only_once_the_ledger_is_quiet(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext, clock: FakeClock
+) -> None:
+    ledger.settle_s = 60
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 2)
+    ledger.lose(Loss.NOTHING)
+    post(ctx, ALL)
+    assert clock.slept == [60]
+    assert once_each(ledger, 2)
+
+
+def test_a_look_up_that_fails_is_not_a_no(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 3)
+    ledger.lose(Loss.POSTED)
+    ledger.fail("find", RetryLater("查询失败 / no answer"), times=4)
+    with pytest.raises(RetryLater):
+        post(ctx, ALL)
+    assert set(statuses(ctx)) == {VoucherStatus.UNKNOWN}
+    assert post(ctx, ALL).found_in_ledger == 3
+    assert once_each(ledger, 3)
+
+
+def test_a_process_that_died_between_intent_and_answer_is_made_good(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing of ours runs after it but what a finally clause does."""
+
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 3)
+
+    class Dying(FakeLedger):
+        """Posts, and its caller is gone before the answer comes."""
+
+        __slots__ = ()
+
+        def post(self, vouchers: Sequence[Voucher]) -> Sequence[PostingResult]:
+            FakeLedger.post(self, vouchers)
+            raise Killed
+
+    broken = Dying(batch_size=4)
+    broken.vouchers_by_id, broken.values = ledger.vouchers_by_id, ledger.values
+    with pytest.raises(Killed):
+        post(make_context(oa, broken), ALL)
+    assert set(statuses(ctx)) == {VoucherStatus.SENDING}
+    assert post(ctx, ALL).found_in_ledger == 3
+    assert once_each(ledger, 3)
+
+
+def test_a_refused_batch_is_halved_until_the_bad_ones_stand_alone(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 12)
+    ledger.poison = {"ID_3", "ID_10"}
+    result = post(ctx, ALL)
+    assert (result.posted, result.rejected) == (10, 2)
+    assert once_each(ledger, 10)
+    d, p = t.source_document.c, t.problem.c
+    with ctx.store.engine.begin() as connection:
+        refused = connection.execute(
+            select(d.document_id, p.code, p.zh)
+            .join(t.problem, p.document_pk == d.id)
+            .where(p.resolved_at.is_(None))
+        ).all()
+        quarantined = connection.scalars(
+            select(d.document_id).where(d.disposition == Disposition.QUARANTINED)
+        ).all()
+    assert sorted(quarantined) == ["ID_10", "ID_3"]
+    assert {(row.document_id, row.code) for row in refused} == {
+        ("ID_3", "voucher.rejected"),
+        ("ID_10", "voucher.rejected"),
+    }
+    assert all("拒绝" in row.zh for row in refused)
+
+
+@pytest.mark.parametrize("state", [PeriodState.CLOSED, PeriodState.MISSING])
+def test_a_period_that_is_not_open_holds_its_vouchers_until_it_is(
+    state: PeriodState, oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    march = FiscalPeriod(2026, 3)
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 2)
+    if state is PeriodState.MISSING:
+        del ledger.states[march]
+    else:
+        ledger.states[march] = state
+    result = post(ctx, ALL)
+    assert (result.posted, result.held) == (0, 2)
+    assert ledger.calls.count("post") == 0
+    with ctx.store.engine.begin() as connection:
+        assert "2026-03" in (connection.scalar(select(t.voucher.c.message)) or "")
+    ledger.states[march] = PeriodState.OPEN
+    assert post(ctx, ALL).posted == 2
+    with ctx.store.engine.begin() as connection:
+        assert connection.scalars(select(t.problem.c.id).where(t.problem.c.resolved_at.is_(None))).all() == []
+
+
+def test_other_content_under_our_key_goes_to_a_person(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 1)
+    stored = ctx.store.vouchers.batch("acme", ALL, [VoucherStatus.GENERATED], 1)[0].voucher
+    ledger.lose(Loss.POSTED)
+    ledger.fail("find", RetryLater("查询失败 / no answer"), times=4)
+    with pytest.raises(RetryLater):
+        post(ctx, ALL)
+    ((ledger_id, there),) = ledger.vouchers_by_id.items()
+    altered = tuple(
+        type(line)(line.side, line.account, line.amount + Money(1, "CNY"), line.dimensions)
+        for line in there.lines
+    )
+    ledger.vouchers_by_id[ledger_id] = type(there)(
+        there.ledger_id, there.number, there.reference, there.date, there.period, there.state, altered
+    )
+    result = post(ctx, ALL)
+    assert (result.posted, result.conflict) == (0, 1)
+    assert statuses(ctx) == [VoucherStatus.CONFLICT]
+    post(ctx, ALL)
+    assert len(ledger.vouchers_by_id) == 1
+    assert str(stored.key) == there.reference
+
+
+def test_two_runs_of_one_book_do_not_write_at_the_same_time(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext, clock: FakeClock
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 2)
+    with ctx.store.engine.begin() as connection:
+        connection.execute(
+            t.book_lease.insert().values(
+                book="acme",
+                fence=7,
+                holder="elsewhere:1:1",
+                expires_at=clock.now() + timedelta(seconds=LEASE_S),
+            )
+        )
+    with pytest.raises(LeaseLost, match="elsewhere"):
+        post(ctx, ALL)
+    assert not ledger.vouchers_by_id
+    clock.forward(LEASE_S + 1)
+    assert post(ctx, ALL).posted == 2
+
+
+def test_a_run_whose_lease_was_taken_over_writes_nothing_more(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 8)
+    real = ledger.ensure_dimensions
+
+    class Usurped(FakeLedger):
+        """Loses the book to another run just before its second batch is sent."""
+
+        __slots__ = ("batches",)
+
+        def ensure_dimensions(self, values: object) -> None:
+            real(values)  # type: ignore[arg-type]
+            with ctx.store.engine.begin() as connection:
+                connection.execute(update(t.book_lease).values(fence=99, holder="elsewhere:2:2"))
+
+    usurped = Usurped(batch_size=4)
+    usurped.values = ledger.values
+    with pytest.raises(LeaseLost):
+        post(make_context(oa, usurped), ALL)
+    assert not usurped.vouchers_by_id
+
+
+_FATE = st.sampled_from(["ok", "posted", "drafted", "nothing", "down", "unknown_before"])
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fates=st.lists(_FATE, max_size=8))
+def test_any_interleaving_of_good_and_lost_calls_ends_with_one_voucher_each(
+    fates: list[str], oa: FakeSource, make_context: MakeContext
+) -> None:
+    ledger = FakeLedger(batch_size=2)
+    ctx = make_context(oa, ledger)
+    with ctx.store.engine.begin() as connection:
+        for table in (t.journal_line, t.problem):
+            connection.execute(table.delete())
+        connection.execute(update(t.voucher).values(status=VoucherStatus.CANCELLED))
+    ready(ctx, oa, 5)
+    for fate in fates:
+        match fate:
+            case "posted" | "drafted" | "nothing":
+                ledger.lose(Loss(fate))
+            case "down":
+                ledger.fail("post", RetryLater("断线 / down"))
+            case "unknown_before":
+                ledger.fail("post", OutcomeUnknown("断线 / lost"))
+            case _:
+                ledger.fail("post", RetryLater("断线 / down"), after=1, times=0)
+    for _ in range(len(fates) + 2):
+        try:
+            post(ctx, ALL)
+        except RetryLater:
+            continue
+    assert once_each(ledger, 5)
+    assert post(ctx, ALL).posted == 0
