@@ -73,6 +73,9 @@ def vouchers_dag(book: Book) -> DAG:
             "date_to": Param(
                 None, type=["null", "string"], format="date", title="业务日期至 / business date to"
             ),
+            "refetch": Param(
+                False, type="boolean", title="重新读取该日之后的单据 / read documents since then again"
+            ),
         },
         default_args={
             "owner": book.owner,

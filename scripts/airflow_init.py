@@ -34,7 +34,7 @@ def create_pools() -> None:
 
 def create_users(password: str) -> None:
     """The administrator. A password that changed in the environment changes here too."""
-    identity = ("--username", "admin", "--password", password)
+    identity = ("--username=admin", f"--password={password}")  # "=", for one that begins with a dash
     airflow(
         *("users", "create", *identity),
         *(

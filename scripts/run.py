@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 from typing import NoReturn
 
@@ -106,11 +107,12 @@ class Runner:
             self.supervisor.wait_until(
                 "dag-processor", lambda: self._dags_loaded(list(dags.values())), READY_TIMEOUT_S
             )
-        runs = {book_id: self.client.trigger(dag_id, {}) for book_id, dag_id in dags.items()}
+        # On a new installation the schedule at once makes a run for the last business day. Ours goes first.
+        due = datetime.now(UTC) - timedelta(days=2)
+        runs = {book_id: self.client.trigger(dag_id, due=due) for book_id, dag_id in dags.items()}
         with step(
             "取数、检查、生成、过账、对账、回写 / extract, validate, generate, post, reconcile, write back"
         ):
-            # New DAGs are paused. Unpausing after the trigger puts this run before one that the schedule makes.
             for dag_id in dags.values():
                 self.client.set_paused(dag_id, is_paused=False)
             states = {book_id: self._follow(dags[book_id], run_id) for book_id, run_id in runs.items()}
@@ -138,7 +140,7 @@ class Runner:
         return all(self.client.has_dag(dag_id) for dag_id in dag_ids)
 
     def _follow(self, dag_id: str, run_id: str) -> str:
-        """Wait for a run to end, telling each change; on failure the end of the failed tasks' logs."""
+        """Wait for a run to end, telling each change, and of a failure what the task said."""
         known: dict[str, str] = {}
         deadline = time.monotonic() + RUN_TIMEOUT_S
         while True:
@@ -154,6 +156,9 @@ class Runner:
                     "upstream_failed",
                 ):
                     task_line(dag_id, task_id, state)
+                    if state in ("failed", "up_for_retry"):
+                        for message in self.client.error_messages(dag_id, run_id, task_id):
+                            console.print(f"    {message}", style="red", markup=False, soft_wrap=True)
             known = tasks
             if final in FINAL_STATES:
                 break
@@ -162,15 +167,12 @@ class Runner:
                     f"{dag_id} 在 {RUN_TIMEOUT_S} 秒内没有结束 / did not end within {RUN_TIMEOUT_S} s"
                 )
             time.sleep(POLL_S)
-        for task_id, state in known.items():
-            if state == "failed":
-                console.print(self.client.log_tail(dag_id, run_id, task_id), markup=False)
         return final
 
 
 def cli(*arguments: str) -> list[str]:
     """A command of `./voucherflow`, without the shell in between."""
-    return [sys.executable, "-m", "include.cli", *arguments]
+    return [sys.executable, "-m", "voucherflow.command_line", *arguments]
 
 
 def _answers(port: int) -> bool:

@@ -7,6 +7,16 @@ from datetime import timedelta
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
 _ERRORS = "include.domain.errors"
+_BUGS = (
+    "ArithmeticError",
+    "AssertionError",
+    "AttributeError",
+    "ImportError",
+    "LookupError",
+    "NameError",
+    "TypeError",
+    "ValueError",
+)
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -37,6 +47,11 @@ RETRY_POLICY = ExceptionRetryPolicy(
             action=RetryAction.FAIL,
             reason="需要人工决定 / a person must decide",
         ),
+        RetryRule(
+            exception=[f"builtins.{name}" for name in _BUGS],
+            action=RetryAction.FAIL,
+            reason="程序错误，重试无用，请工程师查看 / a bug: a retry would meet it again, an engineer must look",
+        ),
     ],
 )
-"""Any other exception is a bug or the machine's trouble: Airflow's usual retries apply."""
+"""For any other exception (memory, disk, a killed process) Airflow's usual retries apply."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -54,11 +55,10 @@ class AirflowClient:
     def set_paused(self, dag_id: str, *, is_paused: bool) -> None:
         self._must("PATCH", f"dags/{dag_id}", {"is_paused": is_paused})
 
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run now; returns its id."""
-        return str(
-            self._must("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})["dag_run_id"]
-        )
+    def trigger(self, dag_id: str, *, due: datetime) -> str:
+        """Order a run that was due at a moment: of those that wait, the one that was due first goes first."""
+        body = {"logical_date": None, "run_after": due.isoformat()}
+        return str(self._must("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])
@@ -69,13 +69,16 @@ class AirflowClient:
         found.sort(key=lambda task: task["start_date"] or "9")
         return {task["task_id"]: task["state"] or "none" for task in found}
 
-    def log_tail(self, dag_id: str, run_id: str, task_id: str, lines: int = 12) -> str:
-        """The end of the log of a task's last try, for a failure message."""
+    def error_messages(self, dag_id: str, run_id: str, task_id: str) -> list[str]:
+        """What a failed task's last try said was wrong."""
         task = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{task['try_number']}"
-        content = self._get(path, full_content="true").get("content", [])
-        events = [entry.get("event", "") if isinstance(entry, dict) else str(entry) for entry in content]
-        return "\n".join(f"  {event}" for event in events[-lines:])
+        messages = []
+        for entry in self._get(path, full_content="true").get("content", []):
+            if isinstance(entry, dict) and entry.get("level") in ("error", "critical"):
+                causes = [str(detail["exc_value"]) for detail in entry.get("error_detail") or ()]
+                messages += causes or [str(entry.get("event", ""))]
+        return messages
 
     def _get(self, path: str, **params: str) -> dict[str, Any]:
         return self._must("GET", path, params=params)

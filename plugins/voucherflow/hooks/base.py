@@ -34,7 +34,10 @@ def resolve(connection_id: str) -> Endpoint:
 
 
 def endpoint_of(connection: Connection) -> Endpoint:
-    """The connection in the product's terms. `host` may be a whole URL or a bare name, then https is meant.
+    """The connection in the product's terms.
+
+    `host` may be a whole URL or a bare name, then https is meant; `schema` is appended to it as a path, which is
+    where ledgers that hold several databases name theirs.
 
     Raises:
         FixConfig: the address is missing.
@@ -48,9 +51,9 @@ def endpoint_of(connection: Connection) -> Endpoint:
     url = host if "://" in host else f"https://{host}"
     if connection.port:
         url = f"{url}:{connection.port}"
-    extra = {name: str(value) for name, value in connection.extra_dejson.items() if value is not None}
     if connection.schema:
-        extra["database"] = connection.schema
+        url = f"{url}/{connection.schema.strip('/')}"
+    extra = {name: str(value) for name, value in connection.extra_dejson.items() if value is not None}
     return Endpoint(
         name=connection.conn_id,
         url=url,

@@ -110,12 +110,25 @@ class StageOperator(BaseOperator, abc.ABC):
 
 
 class ExtractDocuments(StageOperator):
-    """取数：from the OA into the store, with a proof that nothing is missing. A period is read again as a whole."""
+    """取数：from the OA into the store, with a proof that nothing is missing.
+
+    Args:
+        refetch: "True" to read everything since `date_from` again, changed or not; needs `date_from`.
+    """
+
+    template_fields: Sequence[str] = (*StageOperator.template_fields, "refetch")
+
+    def __init__(self, *, refetch: str = "{{ params.refetch }}", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.refetch = refetch
 
     def run_stage(self, ctx: StageContext, scope: Scope) -> StageResult:
         from include.stages.extract import extract
 
-        return extract(ctx, refetch_from=scope.date_from)
+        refetch = self.refetch == "True"
+        if refetch and scope.date_from is None:
+            raise FixConfig("重新读取需要填写业务日期自 / to read again, say from which business date on")
+        return extract(ctx, refetch_from=scope.date_from if refetch else None)
 
 
 class ValidateDocuments(StageOperator):
