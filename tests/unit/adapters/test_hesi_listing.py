@@ -49,7 +49,7 @@ class Lists:
 
     def walk(self, since: datetime = START, **options: Any) -> list[tuple[str, int]]:
         values = HesiOptions.model_validate({"page_size": 5} | options)
-        walk = ChangeWalk(self, values, ZONE, "expense")  # type: ignore[arg-type]
+        walk = ChangeWalk(self, values, "expense")  # type: ignore[arg-type]
         return [
             (raw.document_id, raw.payload.get("updateTime", 0)) for page in walk.pages(since) for raw in page
         ]
@@ -72,7 +72,7 @@ def test_pages_go_on_by_time_not_by_offset() -> None:
     assert {start for _, start in lists.asked} == {0}
 
 
-def test_the_query_is_in_the_tenants_zone_and_not_later_than_asked() -> None:
+def test_the_query_is_in_chinese_time_and_not_later_than_asked() -> None:
     lists = Lists({})
     lists.walk(START + timedelta(milliseconds=999))
     assert lists.asked == [("2026-03-01 08:00:00", 0)]
@@ -168,7 +168,7 @@ def test_entries_without_id_or_time_are_kept_for_the_mapping_to_report() -> None
         return answer
 
     lists.twist = twist
-    walk = ChangeWalk(lists, HesiOptions(page_size=5), ZONE, "expense")  # type: ignore[arg-type]
+    walk = ChangeWalk(lists, HesiOptions(page_size=5), "expense")  # type: ignore[arg-type]
     odd = [raw for page in walk.pages(START) for raw in page if not raw.document_id]
     assert [dict(raw.payload) for raw in odd] == [
         {"title": "neither id nor time"},

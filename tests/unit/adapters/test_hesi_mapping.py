@@ -266,7 +266,19 @@ def test_a_template_that_no_rule_names_is_the_engineers() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [{}, {"id": ""}, {"id": 7}, {"id": "x" * 200}, {"id": " a"}, "text", None, [1]]
+    "payload",
+    [
+        {},
+        {"id": ""},
+        {"id": 7},
+        {"id": "x" * 200},
+        {"id": " a"},
+        {"id": "a\0"},
+        {"id": "\ud800"},
+        "text",
+        None,
+        [1],
+    ],
 )
 def test_a_payload_without_an_id_gets_one_that_stays(payload: Any) -> None:
     first, second = mapped(payload), mapped(payload)

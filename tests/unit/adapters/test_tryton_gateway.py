@@ -72,7 +72,7 @@ class PlayedTryton:
 
 
 def gateway(played: PlayedTryton, **options: Any) -> TrytonGateway:
-    return TrytonGateway(played, **{"currency": "CNY", **options})  # type: ignore[arg-type]
+    return TrytonGateway(played, **{"currency": "CNY", "dimensions": (), **options})  # type: ignore[arg-type]
 
 
 def voucher(
@@ -180,7 +180,7 @@ def test_every_refusal_says_what_and_where(lines: str, changes: dict[str, Any], 
         ),
         ((), Money(5, "CNY"), "外币金额不能用本位币"),
         ((), Money(5, "GBP"), "没有币种 GBP"),
-        ((), Money(10**15, "USD"), "超过 15 位"),
+        ((), Money(10**14, "USD"), "超过 14 位"),
     ],
 )
 def test_a_line_that_tryton_cannot_hold(
@@ -218,8 +218,8 @@ def test_of_two_analytic_accounts_with_one_code_the_older_is_used() -> None:
     entry = {"code": "D1", "name": "研发", "active": True, "root": 50}
     played = PlayedTryton(answers={CREATE: [101]})
     played.tables["analytic_account.account"] = [{"id": 50, "code": "department"}]
-    ours = gateway(played)
-    assert "department" in ours.dimension_kinds
+    ours = gateway(played, dimensions=("department",))
+    ours.chart()
     played.tables["analytic_account.account"] = [{**entry, "id": 61}, {**entry, "id": 62}]
 
     ours.post(
@@ -280,6 +280,11 @@ def test_several_companies_need_a_choice() -> None:
     with pytest.raises(FixConfig, match="示例、二号"):
         gateway(played).check()
     assert "二号" in gateway(played, company="二号").check()
+
+
+def test_a_dimension_without_a_root_is_a_matter_of_settings() -> None:
+    with pytest.raises(FixConfig, match="department"):
+        gateway(PlayedTryton(), dimensions=("department",)).check()
 
 
 def book(**options: Any) -> Book:

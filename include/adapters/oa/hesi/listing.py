@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from include.adapters.oa.hesi.client import HesiClient
 from include.adapters.oa.hesi.options import HesiOptions
+from include.adapters.oa.hesi.reader import usable_id
 from include.adapters.oa.hesi.times import epoch_ms, query_text, to_moment, to_ms
 from include.domain.errors import RetryLater
 from include.ports import RawDocument
@@ -76,10 +76,9 @@ def fetch_page(client: HesiClient, path: str, params: Mapping[str, str], start: 
 def raw_document(item: Any, form_type: str) -> RawDocument:
     """One list entry or detail. What is no object is kept under the key `value`, for the mapping to report."""
     payload: Mapping[str, Any] = item if isinstance(item, Mapping) else {"value": item}
-    identity = payload.get("id")
     updated = epoch_ms(payload.get("updateTime"))
     return RawDocument(
-        document_id=identity if isinstance(identity, str) else "",
+        document_id=usable_id(payload.get("id")),
         form_type=form_type,
         updated_at=None if updated is None else to_moment(updated),
         payload=payload,
@@ -101,10 +100,9 @@ class _Cursor:
 class ChangeWalk:
     """All documents of one form type changed since a moment, oldest change first."""
 
-    def __init__(self, client: HesiClient, options: HesiOptions, zone: ZoneInfo, form_type: str) -> None:
+    def __init__(self, client: HesiClient, options: HesiOptions, form_type: str) -> None:
         self._client = client
         self._options = options
-        self._zone = zone
         self._form_type = form_type
 
     def pages(self, since: datetime) -> Iterator[Sequence[RawDocument]]:
@@ -136,7 +134,7 @@ class ChangeWalk:
             "type": self._form_type,
             "orderBy": "updateTime",
             "orderByType": "asc",
-            "startDate": query_text(to_moment(cursor.second * _SECOND_MS), self._zone),
+            "startDate": query_text(to_moment(cursor.second * _SECOND_MS)),
         }
         return fetch_page(self._client, LIST_PATH, params, cursor.offset, self._options.page_size)
 

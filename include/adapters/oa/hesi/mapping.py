@@ -22,7 +22,17 @@ from include.adapters.oa.hesi.lines import (
 )
 from include.adapters.oa.hesi.master import Directory
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.reader import NOTHING, Amount, Label, Reader, as_text, shown
+from include.adapters.oa.hesi.reader import (
+    ID_LENGTH,
+    NOTHING,
+    Amount,
+    Label,
+    Reader,
+    as_text,
+    made_up_id,
+    shown,
+    usable_id,
+)
 from include.domain.document import (
     DocumentKind,
     DocumentLine,
@@ -32,7 +42,6 @@ from include.domain.document import (
     Reference,
     SourceDocument,
     WriteOff,
-    digest,
 )
 from include.domain.money import MAX_MINOR
 from include.domain.problems import ProblemOwner
@@ -69,7 +78,6 @@ FORMS_WITH_DETAILS = frozenset({"expense"})
 DATE_FIELDS = {"loan": "loanDate", "requisition": "requisitionDate", "receipt": "receiptDate"}
 """Where forms that may have no lines keep their day; the others have none but the submission."""
 
-ID_LENGTH = 128
 GROSS = Label("document.gross", "单据总金额", "the document's total")
 PAYABLE = Label("document.payable", "支付金额", "the amount to pay")
 WRITTEN_OFF = Label("document.written_off", "核销金额", "the amount written off against loans")
@@ -182,10 +190,10 @@ class _Mapper:
     # -- what it is ----------------------------------------------------------------------------------
 
     def _identity(self) -> str:
-        identity = self._payload.get("id")
-        if isinstance(identity, str) and identity == identity.strip() and 0 < len(identity) <= ID_LENGTH:
+        identity = usable_id(self._payload.get("id"))
+        if identity:
             return identity
-        made_up = f"malformed-{digest(self._payload)[:12]}"
+        made_up = made_up_id(self._payload)
         self._reader.note(
             "document.id.missing",
             "id",

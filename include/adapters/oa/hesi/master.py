@@ -10,7 +10,7 @@ from typing import Any
 from include.adapters.oa.hesi.client import HesiClient
 from include.adapters.oa.hesi.listing import fetch_page
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.reader import clean_text
+from include.adapters.oa.hesi.reader import ID_LENGTH, clean_text, usable_id
 from include.domain.document import Reference
 from include.domain.errors import RetryLater
 from include.ports import MasterRecord
@@ -23,7 +23,6 @@ EVERY_PAYEE = {"ids": "", "names": "", "cardNos": ""}
 """The page insists on the three names, also without values; it then gives all payees that are in use."""
 MAX_READS = 3
 """How often a list is read over when entries moved while it was read."""
-ID_LENGTH = 128
 
 
 class Directory:
@@ -148,7 +147,7 @@ class MasterReader:
 
 
 def _is_usable(item: Any) -> bool:
-    return isinstance(item, Mapping) and isinstance(item.get("id"), str) and 0 < len(item["id"]) <= ID_LENGTH
+    return isinstance(item, Mapping) and usable_id(item.get("id")) != ""
 
 
 def _usable(items: Sequence[Any], path: str) -> list[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from include.adapters.oa.hesi.times import END_OF_TIME_MS, MAX_MS, epoch_ms, to_moment
+from include.domain.document import digest
 from include.domain.money import (
     MAX_MINOR,
     AmountError,
@@ -29,6 +30,7 @@ NO_DATE = 9007199254740991
 """What the vendor writes for "no date" (JavaScript's largest safe integer)."""
 MAX_RATE_DIGITS = 30
 HUGE = 10**60
+ID_LENGTH = 128
 _SHOWN = 40
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -73,6 +75,17 @@ def shown(value: object) -> str:
     """A value for a message, cut short."""
     text = clean_text(value) if isinstance(value, str) else as_text(value)
     return f"“{text[:_SHOWN]}…”" if len(text) > _SHOWN else f"“{text}”"
+
+
+def usable_id(value: object) -> str:
+    """A document's id if it can be a key in the store, else empty."""
+    is_usable = isinstance(value, str) and value == clean_text(value).strip() and len(value) <= ID_LENGTH
+    return value if is_usable and isinstance(value, str) else ""
+
+
+def made_up_id(payload: Mapping[str, Any]) -> str:
+    """The id under which a payload without a usable one is kept; the same payload always gets the same."""
+    return f"malformed-{digest(payload)[:12]}"
 
 
 def _shown_date(value: object) -> str:
@@ -177,7 +190,7 @@ class Reader:
                 line_no=line_no,
             )
             return None
-        return self.key(value, where, label, 128, line_no) or None
+        return self.key(value, where, label, ID_LENGTH, line_no) or None
 
     # -- time ----------------------------------------------------------------------------------------
 

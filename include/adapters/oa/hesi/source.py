@@ -15,6 +15,7 @@ from include.adapters.oa.hesi.listing import LIST_PATH, ChangeWalk, fetch_page, 
 from include.adapters.oa.hesi.mapping import STATUSES, MappingContext, map_document
 from include.adapters.oa.hesi.master import Directory, MasterReader
 from include.adapters.oa.hesi.options import HesiOptions
+from include.adapters.oa.hesi.reader import made_up_id
 from include.adapters.oa.hesi.times import query_text
 from include.adapters.oa.hesi.write_back import VoucherWriter
 from include.domain.document import DocumentStatus, MappedDocument
@@ -67,7 +68,7 @@ class HesiSource:
     def changes(self, since: datetime) -> Iterator[Sequence[RawDocument]]:
         """Pages per form type, within one the oldest change first; see `listing` for how none is missed."""
         for form_type in self._source.form_types:
-            yield from ChangeWalk(self._client, self._options, self._zone, form_type).pages(since)
+            yield from ChangeWalk(self._client, self._options, form_type).pages(since)
 
     def details(self, documents: Sequence[RawDocument]) -> Sequence[RawDocument]:
         """The documents with all fields; which of them are asked for is the option `details`.
@@ -105,7 +106,8 @@ class HesiSource:
         for _ in range(self._options.max_pages):
             page = fetch_page(self._client, LIST_PATH, query, start, size)
             for item in page.items:
-                yield raw_document(item, form_type).document_id
+                raw = raw_document(item, form_type)
+                yield raw.document_id or made_up_id(raw.payload)
             start += len(page.items)
             if len(page.items) < size or start >= page.total:
                 return
@@ -208,8 +210,8 @@ class HesiSource:
             "type": form_type,
             "orderBy": "createTime",
             "orderByType": "asc",
-            "startDate": query_text(start, self._zone),
-            "endDate": query_text(until, self._zone),
+            "startDate": query_text(start),
+            "endDate": query_text(until),
         }
 
 

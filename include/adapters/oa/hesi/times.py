@@ -1,4 +1,4 @@
-"""The vendor's times: epoch milliseconds in payloads, whole seconds of the tenant's zone in queries."""
+"""The vendor's times: epoch milliseconds in payloads, whole seconds of Chinese time in queries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+API_ZONE = ZoneInfo("Asia/Shanghai")
+"""The zone of times in queries, wherever the company is: the vendor's documents and servers know no other."""
 MAX_MS = 253_402_128_000_000
 """The last but one day of the year 9999: in any zone, such a moment still has a date."""
 END_OF_TIME_MS = 253_402_300_799_999
@@ -34,6 +36,6 @@ def to_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def query_text(moment: datetime, zone: ZoneInfo) -> str:
-    """`yyyy-MM-dd HH:mm:ss` in the tenant's zone, as list pages take it; parts of a second are cut off."""
-    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+def query_text(moment: datetime) -> str:
+    """`yyyy-MM-dd HH:mm:ss` as list pages take it; parts of a second are cut off."""
+    return moment.astimezone(API_ZONE).strftime("%Y-%m-%d %H:%M:%S")
