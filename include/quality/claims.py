@@ -20,12 +20,13 @@ def same_codes(scope: DocumentScope, chosen: Table) -> Select[Any]:
     d = source_document
     mine = source_document.alias("mine")
     codes = select(mine.c.code).join(chosen, chosen.c.id == mine.c.id)
-    order = {"partition_by": d.c.code, "order_by": _first_come()}
     ranked = (
         select(
             d.c.id.label("document_pk"),
-            func.row_number().over(**order).label("position"),
-            func.first_value(d.c.document_id, type_=String()).over(**order).label("first_document_id"),
+            func.row_number().over(partition_by=d.c.code, order_by=_first_come()).label("position"),
+            func.first_value(d.c.document_id, type_=String())
+            .over(partition_by=d.c.code, order_by=_first_come())
+            .label("first_document_id"),
         )
         .where(d.c.code != "", d.c.code.in_(codes), _counts(scope))
         .subquery("code_ranked")
@@ -60,12 +61,11 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
     totalled = select(
         per_document, func.max(per_document.c.total).over(partition_by=per_document.c.invoice_id).label("all")
     ).subquery("claims_with_total")
-    order = {"partition_by": totalled.c.invoice_id, "order_by": _first_come()}
+    of_invoice, first_come = totalled.c.invoice_id, _first_come()
     # A claim whose amount is not known counts as the whole invoice.
     claim = case(
         (totalled.c.known_entries == totalled.c.entries, totalled.c.claimed), else_=totalled.c["all"]
     )
-    until_here = {**order, "rows": (None, 0)}
     ranked = (
         select(
             totalled.c.document_pk,
@@ -73,9 +73,15 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
             totalled.c.line_no,
             totalled.c["all"].label("total_minor"),
             claim.label("claimed_minor"),
-            func.sum(claim).over(**until_here).label("running_minor"),
-            func.lag(d.c.code, type_=String()).over(**order).label("earlier_code"),
-            func.lag(d.c.document_id, type_=String()).over(**order).label("earlier_document_id"),
+            func.sum(claim)
+            .over(partition_by=of_invoice, order_by=first_come, rows=(None, 0))
+            .label("running_minor"),
+            func.lag(d.c.code, type_=String())
+            .over(partition_by=of_invoice, order_by=first_come)
+            .label("earlier_code"),
+            func.lag(d.c.document_id, type_=String())
+            .over(partition_by=of_invoice, order_by=first_come)
+            .label("earlier_document_id"),
             d.c.code,
             d.c.document_id,
             d.c.functional_currency,

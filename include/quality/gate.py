@@ -27,7 +27,7 @@ from include.quality.document_rows import (
 )
 from include.quality.expectations import Evaluator
 from include.quality.line_checks import INVOICE_CHECKS, LINE_CHECKS, WRITE_OFF_CHECKS
-from include.quality.line_rows import line_rows, write_off_rows
+from include.quality.line_rows import LineParts, line_rows, repeated_lines, shared_lines, write_off_rows
 from include.quality.report import CheckStatistics, GateFailure, GateReport
 from include.quality.scope import DocumentScope
 from include.quality.staging import Staging, staging
@@ -87,7 +87,12 @@ def check_documents(
             same_code=work.fill("gate_same_code", same_codes(scope, chosen), key),
         )
         documents = work.fill("gate_document", document_rows(scope, parts, dialect), key)
-        lines = work.fill("gate_line", line_rows(scope, chosen, dialect), [*key, "line_no", "portion_no"])
+        line_parts = LineParts(
+            chosen=chosen,
+            shared=work.fill("gate_shared_line", shared_lines(chosen), [*key, "line_no"]),
+            repeated=work.fill("gate_repeated_line", repeated_lines(chosen), [*key, "line_id"]),
+        )
+        lines = work.fill("gate_line", line_rows(scope, line_parts, dialect), [*key, "line_no", "portion_no"])
         invoices = work.fill("gate_invoice", invoice_rows(scope, chosen), [*key, "invoice_id"])
         write_offs = work.fill("gate_write_off", write_off_rows(chosen), [*key, "seq"])
         run = _Run(work, evaluator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, Table, and_, case, exists, func, literal, or_, select
@@ -14,23 +15,61 @@ from include.quality.staging import flag, present, within_limit
 from include.store.tables import problem, source_document, source_line, source_write_off
 
 
-def line_rows(scope: DocumentScope, chosen: Table, dialect: str) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class LineParts:
+    """Staged tables that `line_rows` joins. Both are small: most lines are neither shared nor repeated."""
+
+    chosen: Table
+    shared: Table
+    repeated: Table
+
+
+def shared_lines(chosen: Table) -> Select[Any]:
+    """Totals of the lines that are apportioned; key `document_pk, line_no`."""
+    x = source_line
+    return (
+        select(
+            x.c.document_pk,
+            x.c.line_no,
+            func.sum(within_limit(x.c.amount_minor)).label("amount"),
+            func.sum(within_limit(x.c.functional_minor)).label("functional"),
+            func.sum(within_limit(x.c.tax_minor)).label("tax"),
+        )
+        .join(chosen, chosen.c.id == x.c.document_pk)
+        .group_by(x.c.document_pk, x.c.line_no)
+        .having(func.count() > 1)
+    )
+
+
+def repeated_lines(chosen: Table) -> Select[Any]:
+    """Line ids that several lines of a document carry, with the first of those; key `document_pk, line_id`."""
+    x = source_line
+    first = func.min(x.c.line_no)
+    return (
+        select(x.c.document_pk, x.c.line_id, first.label("first_line_no"))
+        .join(chosen, chosen.c.id == x.c.document_pk)
+        .where(x.c.line_id != "")
+        .group_by(x.c.document_pk, x.c.line_id)
+        .having(first < func.max(x.c.line_no))
+    )
+
+
+def line_rows(scope: DocumentScope, parts: LineParts, dialect: str) -> Select[Any]:
     """One row a line, or share of a line; key `document_pk, line_no, portion_no`.
 
     Amounts are judged per line of the OA: a share of a line may be negative or zero, its line may not.
     """
     d, x = source_document, source_line
+    shared, repeated = parts.shared, parts.repeated
     unread = exists().where(
         problem.c.document_pk == x.c.document_pk,
         problem.c.line_no == x.c.line_no,
         problem.c.stage == Stage.EXTRACT,
         problem.c.resolved_at.is_(None),
     )
-    line = {"partition_by": (x.c.document_pk, x.c.line_no)}
-    amount = func.sum(within_limit(x.c.amount_minor)).over(**line)
-    functional = func.sum(within_limit(x.c.functional_minor)).over(**line)
-    tax = func.sum(within_limit(x.c.tax_minor)).over(**line)
-    first_with_id = func.min(x.c.line_no).over(partition_by=(x.c.document_pk, x.c.line_id))
+    amount = func.coalesce(shared.c.amount, within_limit(x.c.amount_minor))
+    functional = func.coalesce(shared.c.functional, within_limit(x.c.functional_minor))
+    tax = func.coalesce(shared.c.tax, within_limit(x.c.tax_minor))
     is_domestic = x.c.currency == d.c.functional_currency
     return (
         select(
@@ -84,14 +123,18 @@ def line_rows(scope: DocumentScope, chosen: Table, dialect: str) -> Select[Any]:
             case((~unread, x.c.rate)).label("rate_read"),
             flag(or_(x.c.rate.is_not(None), is_domestic, x.c.currency.is_(None), unread)).label("has_rate"),
             implausible(scope, x.c.occurred_on).label("occurred_on_implausible"),
-            case((and_(x.c.line_id != "", ~unread, first_with_id < x.c.line_no), first_with_id)).label(
+            case((and_(~unread, repeated.c.first_line_no < x.c.line_no), repeated.c.first_line_no)).label(
                 "same_id_as_line"
             ),
             nul(dialect, x.c.description, x.c.fee_type_name).label("nul"),
         )
         .select_from(x)
-        .join(chosen, chosen.c.id == x.c.document_pk)
+        .join(parts.chosen, parts.chosen.c.id == x.c.document_pk)
         .join(d, d.c.id == x.c.document_pk)
+        .outerjoin(shared, and_(shared.c.document_pk == x.c.document_pk, shared.c.line_no == x.c.line_no))
+        .outerjoin(
+            repeated, and_(repeated.c.document_pk == x.c.document_pk, repeated.c.line_id == x.c.line_id)
+        )
     )
 
 

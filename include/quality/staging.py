@@ -74,7 +74,7 @@ class Staging:
         wanted = sorted(set(values))
         for start in range(0, len(wanted), _BATCH):
             query = select(table).where(table.c[column].in_(wanted[start : start + _BATCH]))
-            yield from self.connection.execute(query).mappings()
+            yield from (dict(row) for row in self.connection.execute(query).mappings())
 
     def _create(self, name: str, columns: Sequence[Column[Any]]) -> Table:
         table = Table(name, MetaData(), *columns, prefixes=["TEMPORARY"])
@@ -109,7 +109,7 @@ def within_limit(amount: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def present(value: ColumnElement[Any], *, unless: ColumnElement[bool] | None = None) -> ColumnElement[Any]:
     """1 where there is a value (for text: not empty), or where `unless` explains why there is none; else NULL."""
-    given = value.is_not(None)
+    given: ColumnElement[bool] = value.is_not(None)
     if value.type.python_type is str:
         given = given & (func.trim(value) != "")
     return case((given if unless is None else given | unless, 1))
