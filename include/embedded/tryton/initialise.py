@@ -49,6 +49,17 @@ DIMENSIONS = {"department": "部门", "project": "项目"}
 
 MIN_PASSWORD = 8
 
+BALANCE_GUARD = """
+CREATE TRIGGER IF NOT EXISTS voucherflow_move_balance BEFORE UPDATE OF state ON account_move
+WHEN NEW.state = 'posted' AND (
+    SELECT abs(round(total(line.debit - line.credit), currency.digits)) > 0
+    FROM account_move_line AS line, company_company AS company
+    JOIN currency_currency AS currency ON currency.id = company.currency
+    WHERE line.move = NEW.id AND company.id = NEW.company
+)
+BEGIN SELECT RAISE(ABORT, 'the move does not balance'); END
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
@@ -157,6 +168,7 @@ def _fill(
     created: list[str] = []
     existing: list[str] = []
     _ensure_indexes()
+    _ensure_balance_guard()
 
     def tell(what: str, made: Iterable[str], kept: Iterable[str]) -> None:
         for words, target in ((list(made), created), (list(kept), existing)):
@@ -184,6 +196,16 @@ def _ensure_indexes() -> None:
     cursor = Transaction().connection.cursor()
     for column in ("description", "origin"):
         cursor.execute(f"CREATE INDEX IF NOT EXISTS voucherflow_move_{column} ON account_move ({column})")
+
+
+def _ensure_balance_guard() -> None:
+    """Let the database refuse to post a move that does not balance.
+
+    Tryton 8.2.1 means to, but on SQLite its check compares a number with bytes, which is never true.
+    """
+    from trytond.transaction import Transaction
+
+    Transaction().connection.cursor().execute(BALANCE_GUARD)
 
 
 def _ensure_currencies(pool: Any) -> tuple[list[str], list[str]]:

@@ -51,7 +51,8 @@ def serve_ledger(
     with opened(database):
         from trytond.wsgi import app
 
-        _calm_garbage_collector()
+        gc.collect()
+        gc.freeze()  # the models stay for good
         listener = _listen(host, port)
         server = create_server(_without_tracebacks(app), sockets=[listener], threads=threads, ident=None)
         if threading.current_thread() is threading.main_thread():
@@ -82,13 +83,6 @@ def _without_tracebacks(app: WSGIApplication) -> WSGIApplication:
         return app(environ, start_response)
 
     return quiet
-
-
-def _calm_garbage_collector() -> None:
-    """Tryton makes many short-lived records per request; fewer collections post an eighth more vouchers a second."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

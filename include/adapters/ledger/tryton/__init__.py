@@ -26,6 +26,8 @@ class TrytonOptions(BaseModel):
 
     company: str = ""
     """Name of the company; needed only where the database holds several."""
+    dimensions: tuple[str, ...] = ("department", "project")
+    """Kinds of dimensions that are analytic accounts: the codes of their roots. Others are parties, or left out."""
     batch_size: int = Field(default=50, ge=1, le=500)
     """Vouchers per call. Fifty is where Tryton posts fastest; a batch is one transaction there."""
     settle_s: float = Field(default=60, ge=0)
@@ -62,6 +64,7 @@ def build_ledger(book: Book, endpoint: Endpoint) -> TrytonGateway:
         currency=book.currency,
         company=options.company,
         create_missing=book.ledger.create_missing,
+        dimensions=options.dimensions,
         batch_size=options.batch_size,
         settle_s=options.settle_s,
     )

@@ -15,6 +15,8 @@ from typing import Any
 from include.adapters.ledger.tryton.client import TrytonClient
 from include.adapters.ledger.tryton.dimensions import DimensionIndex, chunks, name_values
 from include.adapters.ledger.tryton.mapping import (
+    ANY_PARTY,
+    PARTY_KINDS,
     PeriodReference,
     References,
     Refusal,
@@ -76,6 +78,7 @@ class TrytonGateway:
         currency: str,
         company: str = "",
         create_missing: Iterable[str] = (),
+        dimensions: Iterable[str] = ("department", "project"),
         batch_size: int = 50,
         settle_s: float = 60,
         page_size: int = 200,
@@ -83,6 +86,8 @@ class TrytonGateway:
         self.batch_size = batch_size
         self.settle_s = settle_s
         self._page_size = page_size
+        self._roots = tuple(dimensions)
+        self.dimension_kinds = frozenset({*PARTY_KINDS, ANY_PARTY, *self._roots})
         self._client = client
         self._currency = currency
         self._company = company
@@ -90,10 +95,6 @@ class TrytonGateway:
         self._dimensions = DimensionIndex(client)
         self._lock = Lock()
         self._references: References | None = None
-
-    @property
-    def dimension_kinds(self) -> frozenset[str]:
-        return self._known().dimension_kinds
 
     def chart(self) -> Chart:
         return Chart.of(self._read_references().accounts.values())
@@ -115,7 +116,7 @@ class TrytonGateway:
 
     def ensure_dimensions(self, values: Iterable[AuxiliaryDimension]) -> None:
         references = self._known()
-        wanted = sorted({value for value in values if value.kind in references.dimension_kinds})
+        wanted = sorted({value for value in values if value.kind in self.dimension_kinds})
         known = self._dimensions.ids_of(wanted, references)
         missing = [value for value in wanted if value not in known]
         refused = [value for value in missing if value.kind not in self._create_missing]
@@ -296,7 +297,6 @@ class TrytonGateway:
             ["code", "name", "type", "closed", "childs", "party_required", "active"],
             active_test=False,
         )
-        roots = self._search("analytic_account.account", [of_company, ("type", "=", "root")], ["code"])
         references = References(
             company=company["id"],
             company_name=company["party."]["name"],
@@ -307,7 +307,7 @@ class TrytonGateway:
                 row["code"]: row["id"] for row in self._search("account.journal", [], ["code"]) if row["code"]
             },
             currencies={row["code"]: row["id"] for row in self._search("currency.currency", [], ["code"])},
-            roots={row["code"]: row["id"] for row in roots if row["code"]},
+            roots=self._read_roots(company["id"]),
         )
         with self._lock:
             self._references = references
@@ -329,6 +329,20 @@ class TrytonGateway:
                 f"ledger is {chosen[0]['currency.']['code']}: correct the book or its connection"
             )
         return dict(chosen[0])
+
+    def _read_roots(self, company: int) -> dict[str, int]:
+        rows = self._search(
+            "analytic_account.account", [("company", "=", company), ("type", "=", "root")], ["code"]
+        )
+        roots = {row["code"]: row["id"] for row in rows}
+        missing = [kind for kind in self._roots if kind not in roots]
+        if missing:
+            raise FixConfig(
+                f"账务系统没有辅助核算 {'、'.join(missing)}，请建立同编码的分析根科目，或修改账簿的 ledger.options.dimensions / "
+                f"no analytic root has the code {', '.join(missing)}: create it in Tryton, or correct the book's "
+                "ledger.options.dimensions"
+            )
+        return {kind: roots[kind] for kind in self._roots}
 
     def _read_periods(self, company: int) -> list[PeriodReference]:
         rows = self._search(

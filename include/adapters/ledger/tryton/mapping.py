@@ -28,8 +28,8 @@ PARTY_KINDS = ("employee", "supplier", "customer")
 ANY_PARTY = "party"
 """The kind of a party whose code names none of ours, made by somebody in Tryton."""
 
-MAX_EXACT_MINOR = 10**15 - 1
-"""SQLite, under Tryton, adds amounts up in binary floating point: exact to fifteen digits."""
+MAX_EXACT_MINOR = 10**14 - 1
+"""SQLite, under Tryton, keeps amounts exactly but adds them up in binary floating point, which has fifteen digits."""
 
 UNPRINTABLE = dict.fromkeys(map(ord, "\t\n\r\x0b\x0c"), " ")
 """Characters that Tryton refuses in a line of text."""
@@ -192,8 +192,8 @@ def _amount_refusals(line: JournalLine, references: References) -> list[Refusal]
     if any(abs(amount.minor) > MAX_EXACT_MINOR for amount in amounts):
         refusals.append(
             (
-                "金额超过 15 位，账务系统不能精确相加，请拆分",
-                "more than fifteen digits, which the ledger cannot add exactly: split the voucher",
+                "金额超过 14 位，账务系统不能精确相加，请拆分",
+                "more than fourteen digits, which the ledger cannot add exactly: split the voucher",
             )
         )
     if line.transaction is not None:
