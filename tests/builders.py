@@ -44,6 +44,11 @@ class StoreBuilder:
         self.book = book
         self._count = 0
 
+    def next_number(self) -> int:
+        """1, 2, …: for ids that must differ."""
+        self._count += 1
+        return self._count
+
     def master_data(self, records: Sequence[tuple[str, str, str]] = MASTER) -> None:
         for kind, key, code in records:
             self._insert(
@@ -60,8 +65,7 @@ class StoreBuilder:
 
     def document(self, *, lines: Sequence[dict[str, Any]] | None = None, **overrides: Any) -> int:
         """A sound, approved, pending expense claim over 100.00 CNY; returns its key."""
-        self._count += 1
-        number = f"{self._count:05d}"
+        number = f"{self.next_number():05d}"
         snapshot = self._insert(
             tables.source_snapshot,
             source=self.source,
@@ -135,10 +139,9 @@ class StoreBuilder:
         self._insert(tables.source_line, **(row | overrides))
 
     def invoice(self, document: int, invoice_id: str, **overrides: Any) -> None:
-        self._count += 1
         row: dict[str, Any] = {
             "document_pk": document,
-            "seq": self._count,
+            "seq": self.next_number(),
             "line_no": 1,
             "invoice_id": invoice_id,
             "kind": "FullDigitalNormal",
@@ -177,8 +180,7 @@ class StoreBuilder:
         self, document: int, *, lines: Sequence[dict[str, Any]] | None = None, **overrides: Any
     ) -> int:
         """A sound generated voucher over 100.00 CNY: debit 6602.10, credit 2241.03; returns its key."""
-        self._count += 1
-        document_id = overrides.get("document_id", f"doc-{self._count:05d}")
+        document_id = overrides.get("document_id", f"doc-{self.next_number():05d}")
         event = overrides.get("event", "expense_claim")
         row: dict[str, Any] = {
             "key": f"VF/{self.book}/{self.source}/{document_id}/{event}/1",

@@ -95,6 +95,7 @@ def check_documents(
         lines = work.fill("gate_line", line_rows(scope, line_parts, dialect), [*key, "line_no", "portion_no"])
         invoices = work.fill("gate_invoice", invoice_rows(scope, chosen), [*key, "invoice_id"])
         write_offs = work.fill("gate_write_off", write_off_rows(chosen), [*key, "seq"])
+        work.seal()
         run = _Run(work, evaluator)
         run.check(documents, document_checks(currency))
         run.check(lines, LINE_CHECKS)
@@ -134,12 +135,11 @@ def check_vouchers(
         vouchers = work.fill(
             "gate_voucher", voucher_rows(chosen, sums, keys, engine.dialect.name), ["voucher_id"]
         )
+        lines = work.fill("gate_journal", journal_rows(chosen, accounts, kinds), ["voucher_id", "line_no"])
+        work.seal()
         run = _Run(work, evaluator)
         run.check(vouchers, voucher_checks(currency))
-        run.check(
-            work.fill("gate_journal", journal_rows(chosen, accounts, kinds), ["voucher_id", "line_no"]),
-            JOURNAL_CHECKS,
-        )
+        run.check(lines, JOURNAL_CHECKS)
         return run.report(vouchers)
 
 

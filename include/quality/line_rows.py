@@ -119,7 +119,7 @@ def line_rows(scope: DocumentScope, parts: LineParts, dialect: str) -> Select[An
                 )
             ).label("functional_difference_minor"),
             tax.label("line_tax"),
-            case((tax > functional, tax - functional)).label("tax_excess_minor"),
+            case((and_(tax > 0, tax > functional), tax - functional)).label("tax_excess_minor"),
             case((~unread, x.c.rate)).label("rate_read"),
             flag(or_(x.c.rate.is_not(None), is_domestic, x.c.currency.is_(None), unread)).label("has_rate"),
             implausible(scope, x.c.occurred_on).label("occurred_on_implausible"),

@@ -26,6 +26,9 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.exc import OperationalError
+
+from include.domain.errors import RetryLater
 
 LIMIT_MINOR = 10**14
 """One million million in major units of two decimals. Beyond it an amount is taken for a mistake; below it sums
@@ -55,7 +58,6 @@ class Staging:
         if self.engine.dialect.name == "postgresql":
             # Nothing analyzes temporary tables by itself; without it the plans of the next queries are guesses.
             self.connection.exec_driver_sql(f"ANALYZE {name}")
-        self.connection.commit()
         return table
 
     def load(self, name: str, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -63,8 +65,11 @@ class Staging:
         table = self._create(name, columns)
         if rows:
             self.connection.execute(insert(table), [dict(row) for row in rows])
-        self.connection.commit()
         return table
+
+    def seal(self) -> None:
+        """End of staging: all tables show one state of the store, which is let go now."""
+        self.connection.commit()
 
     def count(self, table: Table) -> int:
         return self.connection.scalar(select(func.count()).select_from(table)) or 0
@@ -89,17 +94,36 @@ def staging(store: Engine) -> Iterator[Staging]:
     The connection leaves the store's pool and is closed at the end, and the tables with it: Great Expectations
     closes what it was given whenever its objects are collected, so nobody else may hold it. A store in memory
     would be closed as well: use a file or a server.
+
+    Raises:
+        RetryLater: the store cannot be read now.
     """
-    taken = store.raw_connection()
-    driver_connection = taken.driver_connection
-    taken.detach()
-    engine = create_engine(store.url, creator=lambda: driver_connection, poolclass=StaticPool)
     try:
-        with engine.connect() as connection:
-            yield Staging(engine, connection)
-    finally:
-        taken.close()
-        engine.dispose()
+        taken = store.raw_connection()
+        driver_connection = taken.driver_connection
+        taken.detach()
+        engine = create_engine(store.url, creator=lambda: driver_connection, poolclass=StaticPool)
+        try:
+            with engine.connect() as connection:
+                _begin(connection)
+                yield Staging(engine, connection)
+        finally:
+            taken.close()
+            engine.dispose()
+    except OperationalError as error:
+        reason = str(error.orig).splitlines()[0][:200]
+        raise RetryLater(
+            f"质量关暂时无法读取凭证库，稍后重试 / the quality gate cannot read the store now, try again: {reason}"
+        ) from error
+
+
+def _begin(connection: Connection) -> None:
+    """One state of the store for all queries, and temporary tables on disk, whatever the store's own settings."""
+    if connection.dialect.name == "postgresql":
+        connection.execution_options(isolation_level="REPEATABLE READ")
+    else:
+        connection.exec_driver_sql("PRAGMA temp_store=FILE")
+        connection.exec_driver_sql("BEGIN")
 
 
 def within_limit(amount: ColumnElement[Any]) -> ColumnElement[Any]:
