@@ -84,8 +84,9 @@ def _numbered(journal: pl.DataFrame) -> pl.DataFrame:
         pl.col("pk"),
         pl.col("event"),
         pl.col("side") == Side.CREDIT.value,
-        *(pl.col(n) for n in ("entry_index", "source_line_no", "portion_no", "account", "dimensions")),
-        *(pl.col(n) for n in ("transaction_currency", "amount", "transaction", "summary")),
+        # Lines that are not merged differ in what they are of, merged ones in what they were merged by.
+        *(pl.col(n) for n in ("entry_index", "source_line_no", "portion_no")),
+        *(pl.col(n) for n in ("account", "dimensions", "transaction_currency")),
     ]
     # Numbers count from the first line of each voucher, which is the last row where document or event changed.
     row = pl.int_range(pl.len())

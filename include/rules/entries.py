@@ -16,6 +16,7 @@ from include.rules.findings import (
     entry_en,
     entry_zh,
     findings,
+    on_one_line,
     shown_facts,
     words,
 )
@@ -369,7 +370,9 @@ def _summary(pattern: str) -> pl.Expr:
     parts: list[str | pl.Expr] = []
     for index, piece in enumerate(PLACEHOLDER.split(pattern)):
         parts.append(pl.col(f"{piece}#name") if index % 2 else piece)
-    return words(*parts).str.head(SUMMARY_LENGTH).str.strip_chars()
+    text = words(*parts)
+    is_clean = all(name.startswith("document.") for name in PLACEHOLDER.findall(pattern))
+    return (text if is_clean else on_one_line(text)).str.head(SUMMARY_LENGTH).str.strip_chars()
 
 
 def _merged(lines: pl.DataFrame) -> pl.DataFrame:

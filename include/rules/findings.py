@@ -25,6 +25,14 @@ WORDS = {
 """Chinese words for facts and dimensions in messages; others are shown by their name in rules."""
 
 
+_CONTROL = r"[\x00-\x1f\x7f]+"
+
+
+def on_one_line(text: pl.Expr) -> pl.Expr:
+    """Text for people without line breaks, tabs and other control characters."""
+    return text.str.replace_all(_CONTROL, " ")
+
+
 def words(*parts: str | pl.Expr) -> pl.Expr:
     """A message from fixed words and columns; a null column is shown as nothing."""
     return pl.concat_str(
@@ -63,8 +71,8 @@ def findings(
         (pl.lit(code) if cause is None else cause).alias("cause"),
         (pl.lit(where) if isinstance(where, str) else where).alias("where"),
         pl.when(pl.col("source_line_no") > 0).then("source_line_no").cast(pl.Int64).alias("line_no"),
-        zh.alias("zh"),
-        en.alias("en"),
+        on_one_line(zh).alias("zh"),
+        on_one_line(en).alias("en"),
         pl.lit(owner.value).alias("owner"),
     ).select(pl.col(name).cast(dtype) for name, dtype in PROBLEMS.items())
 

@@ -15,12 +15,12 @@ import polars as pl
 
 from include.rules import facts
 from include.rules.facts import PROPERTY, FactType, Measure, Scope
+from include.rules.findings import on_one_line
 from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS, shaped
 from include.rules.ruleset import RuleSet
 from include.rules.schema import PLACEHOLDER, Entry, VoucherTemplate
 
 _JSON_ESCAPES = {c: json.dumps(c)[1:-1] for c in ['"', "\\", *map(chr, range(32))]}
-_CONTROL = r"[\x00-\x1f\x7f]+"
 _UNSAFE = r'["\\\x00-\x1f]'
 _INHERITING = frozenset(f"line.{name}" for name in facts.INHERITED)
 DOCUMENT_AMOUNTS = ("gross", "transaction_gross", "written_off", "company_paid", "payable")
@@ -230,12 +230,12 @@ def _value(path: str) -> pl.Expr:
 
 
 def _name(path: str) -> pl.Expr:
-    """The fact for people: a name rather than a code, on one line."""
+    """The fact for people: a name rather than a code. Those of documents are cleaned here, once for all their lines."""
     scope, _, name = path.partition(".")
     value = _value(path)
     if name in facts.REFERENCES[scope]:
         value = pl.coalesce(_present(pl.col(f"{name}_name")), value)
-    return value.str.replace_all(_CONTROL, " ")
+    return on_one_line(value) if scope == "document" else value
 
 
 def _dimension(path: str, frame: pl.DataFrame) -> pl.Expr:

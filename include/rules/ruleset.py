@@ -236,7 +236,7 @@ def _cross_check(
         if name is not None and name not in tables and not (tables_dir / f"{name}.csv").is_file():
             known = "、".join(sorted(tables)) or "-"
             yield f"{where}.table: 没有 {tables_dir / name}.csv，可选：{known} / no such table, choose from: {known}"
-        elif name in tables:
+        elif name is not None and name in tables:
             unseen = [c.path for c in tables[name].conditions if c.scope not in entry.for_each.sees]
             unnamed = sorted(
                 {k for r in tables[name].rows for k in r.dimensions or ()} - entry.dimension_kinds

@@ -328,7 +328,7 @@ def test_a_property_that_is_no_amount(text: str) -> None:
     [("99", 9900), ("99.5", 9950), ("99.50", 9950), ("-0.5", -50), ("99.", 9900), ("0.010", 1)],
 )
 def test_a_property_that_is_an_amount(text: str, minor: int) -> None:
-    properties = {"net_amount": text, "material": "ID_MAT_RAW"}
+    properties = {"net_amount": text, "material": "RAW"}
     made = run(
         RULES,
         BOOK,
