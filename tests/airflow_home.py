@@ -18,7 +18,6 @@ SETTINGS = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
 }
 
 os.environ.update(SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,15 @@ from dags.vouchers import vouchers_dag
 from include.settings import DEFAULT_CONFIG_DIR, load_settings
 from tests.airflow_home import ROOT, SETTINGS
 
-HEAVY = ("great_expectations", "pandas", "numpy", "polars", "include.stages", "include.rules", "include.quality")
+HEAVY = (
+    "great_expectations",
+    "pandas",
+    "numpy",
+    "polars",
+    "include.stages",
+    "include.rules",
+    "include.quality",
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +65,7 @@ def test_the_stages_follow_each_other(dags: dict[str, DAG]) -> None:
     dag = dags["vouchers_acme"]
     order = ["extract", "validate", "generate", "post", "reconcile", "write_back"]
     assert dag.task_ids == order
-    for task_id, following in zip(order, order[1:], strict=False):
+    for task_id, following in itertools.pairwise(order):
         assert dag.get_task(task_id).downstream_task_ids == {following}
 
 
@@ -103,7 +112,8 @@ def test_many_books_make_many_dags(tmp_path: Path) -> None:
         text = text.replace("receives_unassigned: true", "receives_unassigned: false")
         (config / "books" / f"acme{number}.yaml").write_text(text, "utf-8")
     found = _load(
-        "import dags.vouchers as v; print(json.dumps([n for n in vars(v) if n.startswith('vouchers_acme')]))", config
+        "import dags.vouchers as v; print(json.dumps([n for n in vars(v) if n.startswith('vouchers_acme')]))",
+        config,
     )
     assert len(found) == 40
 
