@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +16,7 @@ from typing import Any
 from include.embedded.tryton.access import GATEWAY_LOGIN, ensure_gateway_user
 from include.embedded.tryton.chart import ACCOUNT_TYPES, ChartAccount, read_chart
 from include.embedded.tryton.errors import LedgerSetupError
-from include.embedded.tryton.runtime import MODULES, database_name, in_transaction, is_complete, opened
+from include.embedded.tryton.runtime import MODULES, database_name, in_transaction, inspect_file, opened
 
 __all__ = ["CHART_CN", "CURRENCIES", "GATEWAY_LOGIN", "LedgerReport", "init_ledger"]
 
@@ -101,29 +102,29 @@ def init_ledger(
     database_name(database)
     _check_arguments(company_name, currency, years, password)
     accounts = read_chart(chart)
-    is_new = not is_complete(database)
+    has_modules = inspect_file(database).has_modules
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
         database.touch(mode=0o600)
     except OSError as error:
         raise LedgerSetupError(
-            f"{database}: 无法写入 / The ledger's file cannot be written: {error}"
+            f"{database}: 无法写入 / the ledger's file cannot be written: {error}"
         ) from error
 
     from trytond.exceptions import UserError
 
     def work(pool: Any) -> tuple[list[str], list[str]]:
-        if is_new:
-            _mark_series(pool)
         return _fill(pool, company_name, currency, years, password, accounts, dimensions)
 
-    with opened(database, update=MODULES if is_new else ()) as pool:
-        try:
+    try:
+        with opened(database, update=() if has_modules else MODULES) as pool:
             created, existing = in_transaction(pool, work)
-        except UserError as error:
-            raise LedgerSetupError(
-                f"{database}: Tryton 拒绝 / Tryton refused the set-up: {error.message}"
-            ) from error
+    except UserError as error:
+        raise LedgerSetupError(f"{database}: Tryton 拒绝 / Tryton refuses: {error.message}") from error
+    except sqlite3.Error as error:
+        raise LedgerSetupError(
+            f"{database}: 无法写入，是否有其他程序在用 / the file cannot be written ({error}): is another program using it?"
+        ) from error
     return LedgerReport(database, company_name, currency, tuple(created), tuple(existing))
 
 
@@ -167,6 +168,7 @@ def _fill(
 
     created: list[str] = []
     existing: list[str] = []
+    _mark_series(pool)
     _ensure_indexes()
     _ensure_balance_guard()
 

@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,31 +39,45 @@ def database_name(database: Path) -> str:
     return database.stem
 
 
-def active_modules(database: Path) -> set[str]:
-    """The modules that are activated in the file; empty when it is absent or holds no Tryton database.
+@dataclass(frozen=True, slots=True)
+class LedgerFile:
+    """How far a file has come on its way to a ledger; a set-up that was interrupted is completed by the next."""
+
+    has_modules: bool = False
+    has_company: bool = False
+
+
+def inspect_file(database: Path) -> LedgerFile:
+    """What is in the file, told without Tryton.
 
     Raises:
-        LedgerSetupError: the file is not a SQLite database, or another program keeps it locked.
+        LedgerSetupError: the file is not a SQLite database, or holds something else.
     """
     if not database.exists() or database.stat().st_size == 0:
-        return set()
+        return LedgerFile()
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'ir_module'").fetchone():
-                raise LedgerSetupError(
-                    f"{database}: 这个文件不是 Tryton 账簿 / The file holds another database; choose another name."
-                )
-            return {
-                name for (name,) in connection.execute("SELECT name FROM ir_module WHERE state = 'activated'")
+            tables = {
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             }
+            if tables and "ir_module" not in tables:
+                raise LedgerSetupError(
+                    f"{database}: 这个文件不是 Tryton 账簿，请换个文件名 / the file holds another database: choose another name"
+                )
+            modules: set[str] = set()
+            if "ir_module" in tables:
+                modules = {
+                    name
+                    for (name,) in connection.execute("SELECT name FROM ir_module WHERE state = 'activated'")
+                }
+            has_company = "company_company" in tables and bool(
+                connection.execute("SELECT 1 FROM company_company").fetchone()
+            )
     except sqlite3.DatabaseError as error:
         raise LedgerSetupError(
-            f"{database}: 无法读取 / The file cannot be read as SQLite: {error}"
+            f"{database}: 无法读取 / the file cannot be read as SQLite: {error}"
         ) from error
-
-
-def is_complete(database: Path) -> bool:
-    return active_modules(database) >= set(MODULES)
+    return LedgerFile(modules >= set(MODULES), has_company)
 
 
 @contextmanager
