@@ -220,7 +220,7 @@ class HesiClient:
         if answer.status != HTTPStatus.OK:
             raise self._error(method, path, answer, writing=writing)
         try:
-            return json.loads(answer.body, parse_float=_exact, parse_int=_whole, parse_constant=str)
+            return _parse(answer.body)
         except (ValueError, RecursionError):
             pass  # raised below, so that the parser's error, which quotes the body, is not chained
         message = (
@@ -305,6 +305,17 @@ def _words(body: bytes) -> str:
     return " ".join(text.split())[:200]
 
 
+def _parse(body: bytes) -> Any:
+    """JSON with every number exact: as text where Python has no number for it, so that one odd field cannot
+    make a page unreadable.
+    """
+    try:
+        return json.loads(body, parse_float=_exact, parse_constant=str)
+    except ValueError:
+        # Perhaps an integer of thousands of digits, which Python refuses; a hook for all of them would be slow.
+        return json.loads(body, parse_float=_exact, parse_constant=str, parse_int=_whole)
+
+
 def _exact(literal: str) -> float | str:
     """A JSON number as a float where that is the same number, else its text: money must not lose digits."""
     value = float(literal)
@@ -313,5 +324,5 @@ def _exact(literal: str) -> float | str:
 
 
 def _whole(literal: str) -> int | str:
-    """A JSON integer; text where it is absurdly long, so that one field cannot make a page unreadable."""
+    """A JSON integer, text where it is absurdly long."""
     return int(literal) if len(literal) <= _LONGEST_NUMBER else literal

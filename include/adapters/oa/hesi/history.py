@@ -49,7 +49,7 @@ def read_history(reader: Reader, logs: object) -> History:
 
 def _time(reader: Reader, entry: object, where: str) -> datetime | None:
     noted = len(reader.problems)
-    at = reader.moment(entry.get("time"), f"{where}.time", TIME) if isinstance(entry, Mapping) else None
+    at = reader.moment(entry.get("time"), f"{where}.time", TIME) if isinstance(entry, dict) else None
     if at is None and len(reader.problems) == noted:
         _note_unreadable(reader, where)
     return at
@@ -57,7 +57,7 @@ def _time(reader: Reader, entry: object, where: str) -> datetime | None:
 
 def _step(reader: Reader, entry: Mapping[str, Any], at: datetime) -> ApprovalStep:
     attributes = entry.get("attributes")
-    more: Mapping[str, Any] = attributes if isinstance(attributes, Mapping) else {}
+    more: Mapping[str, Any] = attributes if isinstance(attributes, dict) else {}
     return ApprovalStep(
         action=reader.text(entry.get("action")).removeprefix("freeflow.")[:64],
         operator_id=reader.text(entry.get("operatorId"))[:128],

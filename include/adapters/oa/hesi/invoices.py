@@ -65,7 +65,7 @@ class InvoiceReader:
         return found
 
     def _read(self, kind: str, item: Any) -> dict[str, InvoiceFacts]:
-        if not isinstance(item, Mapping) or not isinstance(item.get("id"), str):
+        if not isinstance(item, dict) or not isinstance(item.get("id"), str):
             return {}
         category = item.get(CATEGORY)
         exact = category if kind == "invoice" and isinstance(category, str) else kind
@@ -73,9 +73,11 @@ class InvoiceReader:
 
     def _total(self, item: Mapping[str, Any]) -> int | None:
         """The total, None where the head does not give one that can be read: the gate then counts uses."""
+        names = [name for name in item if name.endswith(TOTAL_SUFFIXES) and name.startswith("E_system_")]
         for suffix in TOTAL_SUFFIXES:
-            for name, value in item.items():
-                if name.startswith("E_system_") and name.endswith(suffix) and isinstance(value, Mapping):
+            for name in names:
+                value = item[name]
+                if name.endswith(suffix) and isinstance(value, dict):
                     try:
                         return parse_minor(value.get("standard"), self._functional)
                     except AmountError:
@@ -86,7 +88,7 @@ class InvoiceReader:
 def has_invoices(payload: Mapping[str, Any]) -> bool:
     """Whether a payload carries any invoice, on a line or in a field of the form, so that asking is worth it."""
     form = payload.get("form")
-    if not isinstance(form, Mapping):
+    if not isinstance(form, dict):
         return False
     details = form.get("details")
     lines = [line.get("feeTypeForm") for line in _objects(details if isinstance(details, list) else [])]
@@ -95,11 +97,11 @@ def has_invoices(payload: Mapping[str, Any]) -> bool:
 
 
 def _objects(values: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return [value for value in values if isinstance(value, Mapping)]
+    return [value for value in values if isinstance(value, dict)]
 
 
 def _kind_and_id(item: Any) -> tuple[str, str]:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return "", ""
     kind, identity = item.get("invoiceType"), item.get("invoiceId")
     return (
@@ -113,11 +115,11 @@ def _batches(ids: Sequence[str]) -> list[list[str]]:
 
 
 def _check_flows(value: Any) -> str | None:
-    flows = value.get("value") if isinstance(value, Mapping) else None
-    is_good = isinstance(flows, Mapping) and all(isinstance(items, list) for items in flows.values())
+    flows = value.get("value") if isinstance(value, dict) else None
+    is_good = isinstance(flows, dict) and all(isinstance(items, list) for items in flows.values())
     return None if is_good else "没有按单据分组的发票 / no invoices by document"
 
 
 def _check_items(value: Any) -> str | None:
-    has_items = isinstance(value, Mapping) and isinstance(value.get("items"), list)
+    has_items = isinstance(value, dict) and isinstance(value.get("items"), list)
     return None if has_items else "没有 items 列表 / no list 'items'"

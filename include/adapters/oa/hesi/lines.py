@@ -52,8 +52,8 @@ def read_lines(
     seen: dict[str, int] = {}
     for index, item in enumerate(details):
         line_no, where = index + 1, f"form.details[{index}]"
-        form = item.get("feeTypeForm") if isinstance(item, Mapping) else None
-        if not isinstance(item, Mapping) or not isinstance(form, Mapping):
+        form = item.get("feeTypeForm") if isinstance(item, dict) else None
+        if not isinstance(item, dict) or not isinstance(form, dict):
             reader.note(
                 "line.unreadable",
                 where,
@@ -140,10 +140,10 @@ def read_invoices(
     """
     if value is None or value == "":
         return [], 0
-    listed = value.get("invoices", []) if isinstance(value, Mapping) else None
-    if listed is None and isinstance(value, Mapping):
+    listed = value.get("invoices", []) if isinstance(value, dict) else None
+    if listed is None and isinstance(value, dict):
         return [], 0
-    if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         reader.note(
             "line.invoice.unreadable",
             where,
@@ -203,9 +203,9 @@ def _portions(
         return [replace(line, functional_amount=None)]
     portions = []
     for index, item in enumerate(value):
-        inner = item.get("apportionForm") if isinstance(item, Mapping) else None
+        inner = item.get("apportionForm") if isinstance(item, dict) else None
         at = f"{where}[{index}].apportionForm"
-        if not isinstance(inner, Mapping):
+        if not isinstance(inner, dict):
             _note_portion(reader, f"{where}[{index}]", line.line_no)
             portions.append(replace(line, portion_no=index + 1, functional_amount=None))
             continue
@@ -226,7 +226,7 @@ def _portions(
 
 def _portion_money(reader: Reader, value: object, where: str, line_no: int) -> int | None:
     """A portion's home amount. Its foreign part is not checked: portions are rounded to fit their line."""
-    home = dict(value) if isinstance(value, Mapping) else value
+    home = dict(value) if isinstance(value, dict) else value
     if isinstance(home, dict):
         home = {key: home[key] for key in ("standard", "standardStrCode") if key in home}
     return reader.amount(home, where, PORTION, line_no).functional

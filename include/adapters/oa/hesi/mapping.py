@@ -131,8 +131,8 @@ class _Mapper:
         self._context = context
         self._reader = reader
         form = raw.payload.get("form")
-        self._form: Mapping[str, Any] = form if isinstance(form, Mapping) else {}
-        self._has_form = isinstance(form, Mapping)
+        self._form: Mapping[str, Any] = form if isinstance(form, dict) else {}
+        self._has_form = isinstance(form, dict)
 
     def document(self) -> SourceDocument:
         reader, form, source = self._reader, self._form, self._context.source
@@ -309,7 +309,7 @@ class _Mapper:
         found = []
         for index, record in enumerate(records):
             at = f"{where}[{index}]"
-            if not isinstance(record, Mapping):
+            if not isinstance(record, dict):
                 self._reader.unreadable(at, "document.write_off.unreadable", "核销记录", "a loan written off")
                 continue
             loan = self._reader.identity(record.get("loanId"), f"{at}.loanId", LOAN)
@@ -427,7 +427,7 @@ class _Mapper:
 
     def _property(self, value: object) -> str:
         """A field as text: an amount by its number, an item of a dimension by its code, a list joined."""
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get("standard", value.get("id"))
         if isinstance(value, list):
             return ",".join(
@@ -466,7 +466,7 @@ def _attachments(form: Mapping[str, Any]) -> int:
     inner = [
         line["feeTypeForm"]
         for line in (details if isinstance(details, list) else [])
-        if isinstance(line, Mapping) and isinstance(line.get("feeTypeForm"), Mapping)
+        if isinstance(line, dict) and isinstance(line.get("feeTypeForm"), dict)
     ]
     lists = [holder.get("attachments") for holder in (form, *inner)]
     return sum(len(value) for value in lists if isinstance(value, list))

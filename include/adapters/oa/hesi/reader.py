@@ -99,7 +99,7 @@ def as_text(value: object) -> str:
     """Any JSON value as text. Python refuses to spell out integers of thousands of digits."""
     if isinstance(value, int) and abs(value) >= HUGE:
         return "≥ 1e60" if value > 0 else "≤ -1e60"
-    if isinstance(value, list | Mapping):
+    if isinstance(value, list | dict):
         return f"[…]({len(value)})" if isinstance(value, list) else f"{{…}}({len(value)})"
     return clean_text(str(value))
 
@@ -168,7 +168,7 @@ class Reader:
         """The id of something referred to; None where there is none. A list of one is what a multi-select sends."""
         if isinstance(value, list) and len(value) <= 1:
             value = value[0] if value else None
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             value = value.get("id")
         if value is None or value == "":
             return None
@@ -236,7 +236,7 @@ class Reader:
         if isinstance(value, list | bool):
             self._amount_fault(AmountError("not_a_number", value), where, label, self.functional, line_no)
             return NOTHING
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             plain = self._minor(value, self.functional, where, label, line_no)
             return Amount(plain, self.functional, plain, Decimal(1))
         home = self._home_currency(value, where, label, line_no)
