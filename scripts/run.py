@@ -26,6 +26,7 @@ from scripts.runner.airflow_client import FINAL_STATES, AirflowClient
 from scripts.runner.environment import (
     AIRFLOW_COMPONENTS,
     EVENT_LOG_CONFIG,
+    HESI_KEY,
     ROOT,
     Ports,
     airflow_environment,
@@ -128,7 +129,8 @@ class Runner:
             time.sleep(POLL_S)
 
     def _emulator(self) -> list[str]:
-        common = ["emulate", "hesi", "--port", str(self.ports.hesi), "--state", str(self.state.emulator)]
+        address = ["--port", str(self.ports.hesi), "--app-key", HESI_KEY]
+        common = ["emulate", "hesi", *address, "--state", str(self.state.emulator)]
         if self.options.events:
             return cli(*common, "--events", str(self.options.events))
         return cli(*common, "--documents", str(self.options.documents), "--seed", str(self.options.seed))

@@ -123,13 +123,14 @@ class Supervisor:
         left after half the grace is asked directly, and killed after all of it.
         """
         started = [*self.services.values(), *self.jobs.values()]
+        # Seen now, they are not lost when their parent ends first (where orphans cannot be adopted).
+        seen = set(psutil.Process().children(recursive=True))
         for process in reversed(started):
             _signal_group(process.pid, signal.SIGTERM)
-        stragglers = _await_end(grace_s / 2)
-        for straggler in stragglers:
+        for straggler in _await_end(seen, grace_s / 2):
             _signal_process(straggler, signal.SIGTERM)
         killed: set[int] = set()
-        while stragglers := _await_end(POLL_S if killed else grace_s / 2):
+        while stragglers := _await_end(seen, POLL_S if killed else grace_s / 2):
             for straggler in stragglers:
                 killed.add(straggler.pid)
                 _signal_process(straggler, signal.SIGKILL)
@@ -156,24 +157,27 @@ class Supervisor:
         return "\n".join(f"  {line}" for line in text[-lines:])
 
 
-def _await_end(timeout_s: float) -> list[psutil.Process]:
-    """Wait until no descendant is alive, at most so long; returns those that still are."""
+def _await_end(seen: set[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Wait until no process of `seen`, nor any later descendant, is alive, at most so long; returns those that are.
+
+    Later descendants are added to `seen`.
+    """
     deadline = time.monotonic() + timeout_s
-    while (alive := _alive_descendants()) and time.monotonic() < deadline:
+    while (alive := _alive(seen)) and time.monotonic() < deadline:
         psutil.wait_procs(alive, timeout=POLL_S)
     return alive
 
 
-def _alive_descendants() -> list[psutil.Process]:
-    """All descendants but zombies; zombies that are our own children are buried on the way."""
-    me = psutil.Process()
+def _alive(seen: set[psutil.Process]) -> list[psutil.Process]:
+    """Those that run; zombies do not, and those that are our own children are buried on the way."""
+    seen.update(psutil.Process().children(recursive=True))
     alive = []
-    for child in me.children(recursive=True):
+    for process in seen:
         try:
-            if child.status() != psutil.STATUS_ZOMBIE:
-                alive.append(child)
-            elif child.ppid() == me.pid:
-                child.wait(timeout=0)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+            elif process.ppid() == os.getpid():
+                process.wait(timeout=0)
         except (psutil.NoSuchProcess, psutil.TimeoutExpired):
             continue
     return alive
