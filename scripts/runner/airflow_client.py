@@ -7,10 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from scripts.runner.options import RunError
 
 TIMEOUT_S = 30
+NO_PROXY = {"http": ""}
 FINAL_STATES = frozenset({"success", "failed"})
 
 
@@ -25,18 +28,19 @@ class AirflowClient:
 
     def __post_init__(self) -> None:
         self._session.trust_env = False  # a proxy has no business between processes of one machine
+        # Reads are repeated: a machine that is busy starting up may let one time out.
+        self._session.mount("http://", HTTPAdapter(max_retries=Retry(3, backoff_factor=0.5)))
 
     def is_ready(self) -> bool:
         """Whether the API server answers."""
-        try:
-            return self._session.get(f"{self.address}/api/v2/version", timeout=TIMEOUT_S).ok
-        except requests.RequestException:
-            return False
+        return "api-server" not in self.unhealthy()
 
     def unhealthy(self) -> list[str]:
         """The components that have not reported lately; all of them while the API server does not answer."""
         try:
-            answer = self._session.get(f"{self.address}/api/v2/monitor/health", timeout=TIMEOUT_S)
+            answer = requests.get(
+                f"{self.address}/api/v2/monitor/health", timeout=TIMEOUT_S, proxies=NO_PROXY
+            )
             answer.raise_for_status()
         except requests.RequestException:
             return ["api-server"]
@@ -100,14 +104,14 @@ class AirflowClient:
         for attempt in (1, 2):
             if attempt == 2 or "Authorization" not in self._session.headers:
                 self._log_in()
-            answer = self._session.request(
-                method,
-                f"{self.address}/api/v2/{path}",
-                json=body,
-                params=params,
-                headers={"Accept": "application/json"},
-                timeout=TIMEOUT_S,
-            )
+            try:
+                answer = self._session.request(
+                    method, f"{self.address}/api/v2/{path}", json=body, params=params, timeout=TIMEOUT_S
+                )
+            except requests.RequestException as error:
+                raise RunError(
+                    f"Airflow 没有回应 {method} {path} / Airflow did not answer: {type(error).__name__}"
+                ) from error
             if answer.status_code != 401:
                 break
         return answer

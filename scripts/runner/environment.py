@@ -91,6 +91,14 @@ def airflow_environment(state: StateDir, secrets: Secrets, ports: Ports) -> dict
     }
 
 
+def command_line_environment(env: dict[str, str]) -> dict[str, str]:
+    """What `./voucherflow` needs to work on the same books: store, configuration, and connections, also those that
+    were made in Airflow.
+    """
+    names = ("AIRFLOW_HOME", "AIRFLOW__CORE__FERNET_KEY", "VOUCHERFLOW_STORE", "VOUCHERFLOW_CONFIG_DIR")
+    return {name: value for name, value in env.items() if name in names or name.startswith("AIRFLOW_CONN_")}
+
+
 AIRFLOW_COMPONENTS = {
     "api-server": ("airflow", "api-server"),
     "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),

@@ -7,7 +7,9 @@ import fcntl
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, fields
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TextIO
 
@@ -57,20 +59,23 @@ class StateDir:
         for folder in (self.path.parent, self.path, self.logs, self.airflow_home):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    @property
+    def env_file(self) -> Path:
+        return self.path / "env"
+
     def secrets(self) -> Secrets:
         """Those of an earlier run, or new ones; a file of an older layout gets what it lacks."""
         path = self.path / "secrets.json"
         known = json.loads(path.read_text("utf-8")) if path.exists() else {}
         values = {field.name: known.get(field.name) or _new(field.name) for field in fields(Secrets)}
         if values != known:
-            # O_EXCL on a fresh name: the mode is right from the first byte on.
-            fresh = path.with_suffix(".new")
-            fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(Secrets(**values)), file, indent=1)
-            fresh.replace(path)
+            _write_private(path, json.dumps(values, indent=1))
         return Secrets(**values)
+
+    def write_env(self, variables: Mapping[str, str]) -> None:
+        """Leave a file that gives a shell the environment of this run: `. .run/<world>/env`."""
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        _write_private(self.env_file, "".join(lines))
 
     def lock(self) -> TextIO:
         """Hold this world for as long as the returned file is open.
@@ -97,6 +102,18 @@ def describe_holder(lock: TextIO, text: str) -> None:
     lock.truncate()
     lock.write(text)
     lock.flush()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only its owner can read."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    # O_EXCL on a fresh name: the mode is right from the first byte on.
+    with os.fdopen(
+        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.write(text)
+    fresh.replace(path)
 
 
 def _new(name: str) -> str:

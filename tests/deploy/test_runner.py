@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +15,12 @@ import pytest
 
 from scripts.runner import summary
 from scripts.runner.airflow_client import AirflowClient
-from scripts.runner.environment import Ports, airflow_environment, product_environment
+from scripts.runner.environment import (
+    Ports,
+    airflow_environment,
+    command_line_environment,
+    product_environment,
+)
 from scripts.runner.options import Options, RunError, from_environ
 from scripts.runner.processes import Supervisor, free_ports, require_free
 from scripts.runner.state import Secrets, StateDir, describe_holder
@@ -94,6 +100,20 @@ class TestEnvironment:
         assert env["AIRFLOW__API__HOST"] == "127.0.0.1"
         for name in ("HESI", "TRYTON"):
             assert json.loads(env[f"AIRFLOW_CONN_{name}_DEFAULT"])["host"].startswith("http://127.0.0.1:")
+
+    def test_a_shell_gets_the_same_books_and_connections(self, tmp_path: Path) -> None:
+        state, ports = StateDir(tmp_path / "demo"), Ports(1, 2, 3)
+        state.create()
+        env = product_environment(Options(), state, SECRETS, ports) | airflow_environment(
+            state, SECRETS, ports
+        )
+        state.write_env(command_line_environment(env))
+        assert stat.S_IMODE(state.env_file.stat().st_mode) == 0o600
+        shell = ["sh", "-c", f'. {state.env_file} && printf %s "$AIRFLOW_CONN_HESI_DEFAULT"']
+        shown = subprocess.run(
+            shell, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
+        )
+        assert shown.stdout == env["AIRFLOW_CONN_HESI_DEFAULT"]
 
     def test_event_logs_bring_their_own_configuration(self, tmp_path: Path) -> None:
         ports = Ports(1, 2, 3)
