@@ -66,10 +66,11 @@ class StoreBuilder:
     def document(self, *, lines: Sequence[dict[str, Any]] | None = None, **overrides: Any) -> int:
         """A sound, approved, pending expense claim over 100.00 CNY; returns its key."""
         number = f"{self.next_number():05d}"
+        document_id = overrides.get("document_id", f"doc-{number}")
         snapshot = self._insert(
             tables.source_snapshot,
             source=self.source,
-            document_id=f"doc-{number}",
+            document_id=document_id,
             digest=number,
             payload=b"",
             fetched_at=APPROVED,
@@ -77,7 +78,7 @@ class StoreBuilder:
         gross = overrides.get("gross_minor", 10_000)
         row: dict[str, Any] = {
             "source": self.source,
-            "document_id": f"doc-{number}",
+            "document_id": document_id,
             "revision": 1,
             "is_current": True,
             "book": self.book,

@@ -99,8 +99,8 @@ def staging(store: Engine) -> Iterator[Staging]:
         RetryLater: the store cannot be read now.
     """
     try:
-        taken = store.raw_connection()
-        driver_connection = taken.driver_connection
+        taken = store.connect()
+        driver_connection = taken.connection.driver_connection
         taken.detach()
         engine = create_engine(store.url, creator=lambda: driver_connection, poolclass=StaticPool)
         try:

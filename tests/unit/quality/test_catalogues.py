@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from include.quality.check import Check
@@ -43,6 +46,13 @@ def test_no_check_is_without_a_case(checks: tuple[Check, ...], cases: tuple[Case
 def test_codes_are_used_once():
     codes = [check.code for check in (*ON_DOCUMENTS, *ON_VOUCHERS)]
     assert len(codes) == len(set(codes))
+
+
+def test_the_manual_lists_every_code_and_no_other():
+    manual = (Path(__file__).parents[3] / "docs" / "quality.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in manual.splitlines() if line.startswith("| `")]
+    listed = [code for row in rows for code in re.findall(r"`([^`]+)`", row)]
+    assert sorted(listed) == sorted(check.code for check in (*ON_DOCUMENTS, *ON_VOUCHERS))
 
 
 def test_statistics_name_every_check_and_count_its_failures(documents: Judged):
