@@ -59,9 +59,9 @@ class Needs:
         """All that any rule of the set uses."""
         whole = cls(names=frozenset({"document.code"}))
         for template in ruleset.templates:
-            whole = whole.and_of(cls(values=frozenset(template.spec.when)))
+            whole = whole.merged(cls(values=frozenset(template.spec.when)))
             for entry in template.spec.lines:
-                whole = whole.and_of(cls.of_entry(ruleset, template.spec, entry))
+                whole = whole.merged(cls.of_entry(ruleset, template.spec, entry))
         return whole
 
     def columns(self, scope: str) -> list[str]:
@@ -73,7 +73,7 @@ class Needs:
         ]
         return sorted(column for column in columns if column.startswith(f"{scope}."))
 
-    def and_of(self, other: Needs) -> Needs:
+    def merged(self, other: Needs) -> Needs:
         return Needs(
             self.values | other.values,
             self.names | other.names,

@@ -373,3 +373,77 @@ def test_a_missing_column_is_a_programmers_error() -> None:
             pl.DataFrame(schema=LINES),
             pl.DataFrame(schema=WRITE_OFFS),
         )
+
+
+def test_every_placeholder_can_be_filled(tmp_path: Path) -> None:
+    text = """
+  - id: all
+    event: all
+    title: {zh: 全部, en: all}
+    kinds: [expense_claim]
+    summary: "{document.period} {document.code} {document.kind} {document.supplier}"
+    lines:
+      - name: line
+        for_each: line
+        side: debit
+        measure: gross
+        account: {key: clearing}
+        summary: "{line.fee_type}/{line.department}/{line.occurred_on}/{line.description}/{document.title}"
+      - name: loan
+        for_each: write_off
+        side: credit
+        measure: written_off
+        account: {key: clearing}
+        summary: "{write_off.loan} {document.submitter}"
+      - {name: rest, side: credit, measure: payable, account: {key: bank}}
+"""
+    made = run(
+        rules_of(tmp_path, text),
+        book(),
+        [document(written_off_minor=4000)],
+        [line(description="客户\n拜访"), line(no=2, amount=0)],
+        [write_off(amount=4000)],
+    )
+    assert made.lines["summary"].to_list() == [
+        f"酒店住宿/财务部/{DAY}/客户 拜访/出差报销",
+        "LOAN1 员工甲",
+        "2026-03 B0001 expense_claim",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("account,note\n6602.99,一切\n", ["6602.99", "6602.99"]),
+        ("valid_from,valid_to,account\n,2026-03-05,6602.01\n2026-03-06,,6602.02\n", ["6602.01", "6602.02"]),
+        ("line.gross,account\n..50,6602.01\n50.01..,6602.02\n", ["6602.02", "6602.02"]),
+        ("document.code,account\nB0001,6602.01\nB*,6602.02\n", ["6602.01", "6602.02"]),
+        ("document.properties.city,account\n上海,6602.01\n<missing>,6602.02\n", ["6602.02", "6602.02"]),
+    ],
+)
+def test_tables_by_other_facts(tmp_path: Path, table: str, expected: list[str]) -> None:
+    rules = load_rules(*write_rules(tmp_path, {**GOOD, "expense_accounts.csv": table}))
+    days = {1: DAY, 2: DAY.replace(day=6)}
+    made = run(rules, book(), [document(n, business_date=d) for n, d in days.items()], [line(1), line(2)])
+    assert made.lines.filter(side="debit")["account"].to_list() == expected
+
+
+def test_a_condition_on_lines(tmp_path: Path) -> None:
+    meal = "      - {name: meal, for_each: line, side: debit, measure: gross, account: {key: bank}, when: {line.gross: {range: {to: 10}}}}\n"
+    text = GOOD["a.yaml"].replace(
+        "        measure: gross\n",
+        "        measure: gross\n        when: {line.gross: {range: {from: 10.01}}}\n",
+    )
+    text = text.replace("      - name: paid", meal + "      - name: paid")
+    rules = load_rules(*write_rules(tmp_path, {**GOOD, "a.yaml": text}))
+    made = run(
+        rules,
+        book(),
+        [document(gross_minor=3001)],
+        [line(no=1, amount=1000, fee_type="A"), line(no=2, amount=2001, fee_type="A")],
+    )
+    assert made.lines.select("entry", "amount_minor").rows() == [
+        ("expense", 2001),
+        ("meal", 1000),
+        ("paid", 3001),
+    ]
