@@ -1,8 +1,8 @@
 """Serve the embedded ledger over HTTP: Tryton's own WSGI application under waitress.
 
 One process with a pool of threads: SQLite takes one writer at a time anyway, and readers do not wait for it (WAL).
-Posting is bound by Tryton's own checks in Python, some 35 ms of one core for a voucher of four lines with dimensions;
-`PYTHONOPTIMIZE=1` in the server's environment leaves its assertions out and saves a fifth of that.
+Posting is bound by Tryton's own checks in Python: some 30 ms of one core for a voucher of four lines with department
+and project, 20 ms without.
 """
 
 from __future__ import annotations
