@@ -37,7 +37,7 @@ from scripts.runner.environment import (
 )
 from scripts.runner.options import Options, RunError, from_environ
 from scripts.runner.processes import Supervisor, adopt_orphans, free_ports, require_free
-from scripts.runner.progress import console, step, summary_table, task_line
+from scripts.runner.progress import console, errors, step, summary_table, task_line
 from scripts.runner.state import Secrets, StateDir, describe_holder
 from scripts.runner.summary import read_summaries, write_summary
 
@@ -226,7 +226,7 @@ def main() -> int:
         if options.port:
             require_free(options.port)
     except RunError as error:
-        console.print(str(error), markup=False, soft_wrap=True)
+        errors.print(str(error), markup=False, soft_wrap=True)
         return 1
     airflow_port, hesi_port, ledger_port = free_ports(3)
     ports = Ports(options.port or airflow_port, hesi_port, ledger_port)
@@ -238,7 +238,7 @@ def main() -> int:
     try:
         status = one_run(options, Runner(options, state, state.secrets(), ports, supervisor))
     except (RunError, VoucherflowError) as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        errors.print(str(error), style="red", markup=False, soft_wrap=True)
         status = 1
     except Interrupted as interrupt:
         status = 128 + interrupt.number

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 TASK_STATES = {
     "scheduled": "排队 / scheduled",
