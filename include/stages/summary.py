@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, func, select
 
@@ -53,14 +55,12 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
     d, v, w = t.source_document, t.voucher, t.write_back
     book = ctx.book.id
     with reading(ctx.store.engine) as connection:
-        dispositions: dict[str, int] = dict(
+        dispositions: dict[str, int] = _counts(
             connection.execute(
                 select(d.c.disposition, func.count())
                 .where(d.c.book == book, d.c.is_current, in_scope(scope))
                 .group_by(d.c.disposition)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
         statuses = {
             row.status: row
@@ -75,15 +75,13 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
                 .group_by(v.c.status)
             )
         }
-        outcomes: dict[str, int] = dict(
+        outcomes: dict[str, int] = _counts(
             connection.execute(
                 select(w.c.outcome, func.count())
                 .join(d, and_(d.c.source == w.c.source, d.c.document_id == w.c.document_id, d.c.is_current))
                 .where(w.c.book == book, w.c.voucher_no != "", in_scope(scope))
                 .group_by(w.c.outcome)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
     posted = statuses.get(VoucherStatus.POSTED)
     count = {status: statuses[status].number if status in statuses else 0 for status in VoucherStatus}
@@ -110,3 +108,8 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
         credit_total=str(to_decimal(int(posted.credit), ctx.book.currency)) if posted else "0",
         complete=bool(proofs) and all(p["source_count"] == p["stored_count"] for p in proofs),
     )
+
+
+def _counts(rows: Iterable[Any]) -> dict[str, int]:
+    """Rows of a name and a count."""
+    return dict(rows)

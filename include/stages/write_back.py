@@ -35,6 +35,7 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
         RetryLater: OA or ledger out of reach; what was written is recorded.
     """
     written = refused = unknown = gone = 0
+    examples: list[WriteBackResult] = []
     source, after = ctx.source_config.id, ""
     while due := ctx.store.reconciliations.write_backs_due(ctx.book.id, source, scope, after, SIZE):
         after = due[-1].document_id
@@ -49,10 +50,16 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
         written += _count(results, WriteBackOutcome.WRITTEN)
         refused += _count(results, WriteBackOutcome.REFUSED)
         unknown += _count(results, WriteBackOutcome.UNKNOWN)
-        for result in results:
-            if result.outcome is not WriteBackOutcome.WRITTEN:
-                log.warning("%s: %s", result.document_id, result.message)
+        examples = examples or [r for r in results if r.outcome is not WriteBackOutcome.WRITTEN][:1]
         ctx.progress(Stage.WRITE_BACK, written + refused + unknown + gone, None)
+    if examples:
+        log.warning(
+            "%d 份单据未回写，例如 %s：%s / %d documents do not show their number, for one",
+            refused + unknown,
+            examples[0].document_id,
+            examples[0].message,
+            refused + unknown,
+        )
     return WriteBackStageResult(written=written, refused=refused, unknown=unknown, gone=gone)
 
 
