@@ -102,6 +102,11 @@ def expense(*lines: Any, total: Any = "100.00", **form: Any) -> Json:
     }
 
 
+def portion(amount: Any, department: str | None = None) -> Json:
+    form: Json = {"apportionMoney": money(amount)}
+    return {"apportionForm": form | ({"expenseDepartment": department} if department else {})}
+
+
 # -- a server that answers what it is told -------------------------------------------------------------
 
 
