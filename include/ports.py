@@ -176,8 +176,8 @@ class LedgerGateway(Protocol):
         """
         ...
 
-    def read(self, ledger_ids: Sequence[str]) -> Sequence[LedgerVoucher]:
-        """Vouchers by the ledger's own ids, to re-read numbers; those that are gone are left out."""
+    def numbers(self, ledger_ids: Sequence[str]) -> Mapping[str, str]:
+        """The numbers that vouchers have now, by the ledger's own ids; those that are gone are left out."""
         ...
 
     def ensure_dimensions(self, values: Iterable[AuxiliaryDimension]) -> None:

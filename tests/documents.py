@@ -21,7 +21,7 @@ DEPARTMENT = Reference("D1", "D01", "研发部")
 EMPLOYEE = Reference("S1", "E0001", "员工一")
 PROJECT = Reference("P1", "P001", "项目一")
 SUPPLIER = Reference("V1", "V001", "供应商一")
-HOTEL = Reference("F1", "HOTEL", "住宿费")
+HOTEL = Reference("F1", "COST12", "住宿费")
 DAY = datetime(2026, 3, 10, 2, 0, tzinfo=UTC)
 
 MASTER = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import lru_cache
 
 import iso4217
@@ -86,7 +86,8 @@ def format_minor(minor: int, currency: str) -> str:
 def convert_minor(minor: int, currency: str, rate: Decimal, functional: str) -> int:
     """Minor units of `functional` for an amount in `currency`, half up; `rate` is functional per foreign unit."""
     shift = currency_decimals(functional) - currency_decimals(currency)
-    return int((Decimal(minor) * rate).scaleb(shift).to_integral_value(ROUND_HALF_UP))
+    with localcontext(prec=80):  # the default of 28 digits would round before we do
+        return int((Decimal(minor) * rate).scaleb(shift).to_integral_value(ROUND_HALF_UP))
 
 
 def split(total: int, weights: Sequence[int]) -> tuple[int, ...]:

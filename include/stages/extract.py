@@ -58,7 +58,7 @@ def extract(ctx: StageContext, *, refetch_from: date | None = None) -> ExtractRe
         latest = max([latest, *(raw.updated_at for raw in page if raw.updated_at)])
         ctx.progress(Stage.EXTRACT, read, None)
     ctx.store.documents.advance_watermark(source.id, min(latest, started))
-    missing, healed = _prove(ctx, started)
+    missing, healed = _prove(ctx, started.replace(microsecond=0))  # sources count in whole seconds
     saved += healed
     return ExtractResult(
         read=read,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from include.domain.problems import Stage
-from include.domain.voucher import LedgerVoucher
 from include.ports import WriteBackEntry, WriteBackOutcome, WriteBackResult
 from include.stages.context import Scope, StageContext, StageResult
 from include.store.reconciliations import Due
@@ -39,9 +38,9 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
     source, after = ctx.source_config.id, ""
     while due := ctx.store.reconciliations.write_backs_due(ctx.book.id, source, scope, after, SIZE):
         after = due[-1].document_id
-        now_there = {v.ledger_id: v for v in ctx.ledger.read([i for d in due for i in d.ledger_ids])}
-        ctx.store.vouchers.renumber({i: v.number for i, v in now_there.items()}, ctx.book.id)
-        entries = [_entry(ctx, item, now_there) for item in due if set(item.ledger_ids) <= set(now_there)]
+        numbers = ctx.ledger.numbers([i for d in due for i in d.ledger_ids])
+        ctx.store.vouchers.renumber(numbers, ctx.book.id)
+        entries = [_entry(ctx, item, numbers) for item in due if set(item.ledger_ids) <= set(numbers)]
         gone += len(due) - len(entries)
         if not entries:
             continue
@@ -63,11 +62,10 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
     return WriteBackStageResult(written=written, refused=refused, unknown=unknown, gone=gone)
 
 
-def _entry(ctx: StageContext, due: Due, now_there: Mapping[str, LedgerVoucher]) -> WriteBackEntry:
+def _entry(ctx: StageContext, due: Due, numbers: Mapping[str, str]) -> WriteBackEntry:
     """The OA holds one number a document, so those of several vouchers are joined; the period is the first's."""
-    vouchers = [now_there[ledger_id] for ledger_id in due.ledger_ids]
-    numbers = "、".join(v.number for v in vouchers)
-    return WriteBackEntry(due.document_id, numbers, vouchers[0].period, ctx.clock.now())
+    joined = "、".join(numbers[ledger_id] for ledger_id in due.ledger_ids)
+    return WriteBackEntry(due.document_id, joined, due.period, ctx.clock.now())
 
 
 def _count(results: Sequence[WriteBackResult], outcome: WriteBackOutcome) -> int:

@@ -48,6 +48,7 @@ class Due:
     """A document whose voucher number the OA does not show yet. One number per document, so several are joined."""
 
     document_id: str
+    period: str
     ledger_ids: tuple[str, ...]
 
 
@@ -240,7 +241,7 @@ class Reconciliations:
                 .limit(size)
             ).all()
             rows = connection.execute(
-                select(v.c.document_id, v.c.ledger_id)
+                select(v.c.document_id, v.c.ledger_id, v.c.period)
                 .join(d, d.c.id == v.c.document_pk)
                 .where(
                     d.c.source == source,
@@ -253,7 +254,10 @@ class Reconciliations:
         grouped: dict[str, list[Any]] = {document_id: [] for document_id in ids}
         for row in rows:
             grouped[row.document_id].append(row)
-        return [Due(document_id, tuple(r.ledger_id for r in items)) for document_id, items in grouped.items()]
+        return [
+            Due(document_id, items[0].period, tuple(r.ledger_id for r in items))
+            for document_id, items in grouped.items()
+        ]
 
     def record_write_backs(
         self,

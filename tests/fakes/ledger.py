@@ -151,9 +151,9 @@ class FakeLedger:
                 found.setdefault(voucher.key, []).append(voucher)
         return found
 
-    def read(self, ledger_ids: Sequence[str]) -> Sequence[LedgerVoucher]:
-        self._meet_fate("read")
-        return [self.vouchers_by_id[each] for each in ledger_ids if each in self.vouchers_by_id]
+    def numbers(self, ledger_ids: Sequence[str]) -> Mapping[str, str]:
+        self._meet_fate("numbers")
+        return {each: self.vouchers_by_id[each].number for each in ledger_ids if each in self.vouchers_by_id}
 
     def ensure_dimensions(self, values: Iterable[AuxiliaryDimension]) -> None:
         self._meet_fate("ensure_dimensions")

@@ -20,6 +20,7 @@ from include.adapters.ledger.tryton.mapping import (
     PeriodReference,
     References,
     Refusal,
+    full_number,
     ledger_line,
     ledger_voucher,
     money,
@@ -28,7 +29,7 @@ from include.adapters.ledger.tryton.mapping import (
     say,
 )
 from include.domain.account import Account, AccountBalance, AuxiliaryDimension, Chart
-from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
+from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
 from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import (
     LedgerVoucher,
@@ -137,7 +138,15 @@ class TrytonGateway:
                     found.setdefault(voucher.key, []).append(voucher)
         return found
 
+    def numbers(self, ledger_ids: Sequence[str]) -> Mapping[str, str]:
+        return {
+            number: text
+            for chunk in chunks([int(each) for each in ledger_ids if each.isdecimal()], self._page_size)
+            for number, text in self._numbers(chunk).items()
+        }
+
     def read(self, ledger_ids: Sequence[str]) -> Sequence[LedgerVoucher]:
+        """Vouchers by Tryton's ids, in rising order; those that are gone are left out."""
         ids = [int(ledger_id) for ledger_id in ledger_ids if ledger_id.isdecimal()]
         return [voucher for chunk in chunks(ids) for voucher in self._moves([("id", "in", chunk)])]
 
@@ -222,7 +231,13 @@ class TrytonGateway:
             raise OutcomeUnknown(
                 f"草稿已建立但未能记账，须先查询 / drafts were made and could not be posted, look before sending again: {error}"
             ) from error
-        numbers = self._numbers(ids)
+        try:
+            numbers = self._numbers(ids)
+        except RetryLater as error:
+            numbers = {}  # they are posted all the same, and a write-back reads the numbers again
+            log.warning(
+                "%s: posted %s vouchers, their numbers will be read later: %s", self.name, len(ids), error
+            )
         return {
             key: PostingResult(key, PostingOutcome.CREATED, str(move_id), numbers.get(str(move_id), ""))
             for key, move_id in zip(keys, ids, strict=True)
@@ -244,16 +259,10 @@ class TrytonGateway:
             ) from error
 
     def _numbers(self, ids: Sequence[int]) -> dict[str, str]:
-        """Voucher numbers by id; empty when they cannot be read now, since the vouchers are posted all the same."""
-        try:
-            rows = self._search("account.move", [("id", "in", list(ids))], ["number", "journal"])
-        except VoucherflowError as error:
-            log.warning(
-                "%s: posted %s vouchers, their numbers will be read later: %s", self.name, len(ids), error
-            )
-            return {}
+        company = ("company", "=", self._known().company)
+        rows = self._search("account.move", [company, ("id", "in", list(ids))], ["number", "journal"])
         words = self._known().words
-        return {str(row["id"]): f"{words.get(row['journal'], '')}-{row['number']}" for row in rows}
+        return {str(row["id"]): full_number(words.get(row["journal"], ""), row["number"]) for row in rows}
 
     def _moves(self, domain: list[Any], limit: int | None = None) -> list[LedgerVoucher]:
         """Moves with their lines in rising order of id: one call, another for reversals, and names not yet known."""

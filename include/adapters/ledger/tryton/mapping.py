@@ -277,6 +277,11 @@ def ledger_line(
     )
 
 
+def full_number(word: str, number: str | None) -> str:
+    """As people read it, 记-12; empty for a draft, which has none."""
+    return f"{word}-{number}" if number else ""
+
+
 def ledger_voucher(
     row: Mapping[str, Any], lines: Sequence[LedgerLine], references: References, *, is_reversed: bool
 ) -> LedgerVoucher:
@@ -292,7 +297,7 @@ def ledger_voucher(
     origin = row["origin"] or ""
     return LedgerVoucher(
         ledger_id=str(row["id"]),
-        number=f"{word}-{row['number']}" if row["number"] else "",
+        number=full_number(word, row["number"]),
         reference=f"cancels {origin}" if origin.startswith("account.move,") else row["description"] or "",
         date=row["date"],
         period=next((p.period.code for p in references.periods if p.id == row["period"]), ""),

@@ -25,6 +25,8 @@ Look = Callable[[Sequence[str]], Mapping[str, str | None]]
 _BUSY_ATTEMPTS = 4
 _ID_END = r"(?![A-Za-z0-9_$:-])"
 _ID_START = r"(?<![A-Za-z0-9_$:-])"
+_ID_LIST = re.compile(r"\[\[[^\]]*\]\]")
+"""The refused ids in the OA's own words; each document's message keeps its own."""
 
 
 class VoucherWriter:
@@ -86,7 +88,10 @@ class VoucherWriter:
             return [self._result(entries[0], WriteBackOutcome.REFUSED, reason)]
         named = {entry.document_id for entry in entries if _names(reason, entry.document_id)}
         if all(entry.document_id in named for entry in entries):
-            return [self._result(entry, WriteBackOutcome.REFUSED, reason) for entry in entries]
+            return [
+                self._result(entry, WriteBackOutcome.REFUSED, _ID_LIST.sub(f"[{entry.document_id}]", reason))
+                for entry in entries
+            ]
         if named:
             # The refusal says who is at fault: try the others together, and the named ones by themselves.
             first = [entry for entry in entries if entry.document_id not in named]
