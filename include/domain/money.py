@@ -65,9 +65,10 @@ def parse_minor(value: object, currency: str) -> int:
         raise AmountError("not_a_number", value)
     if major.adjusted() > 30:
         raise AmountError("out_of_range", value)
-    minor = major.scaleb(currency_decimals(currency))
-    if minor != minor.to_integral_value():
-        raise AmountError("too_many_decimals", value)
+    with localcontext(prec=100):  # the default of 28 digits would round a long tail of decimals away
+        minor = major.scaleb(currency_decimals(currency))
+        if minor != minor.to_integral_value():
+            raise AmountError("too_many_decimals", value)
     if abs(minor) > MAX_MINOR:
         raise AmountError("out_of_range", value)
     return int(minor)

@@ -51,6 +51,7 @@ def test_reads_amounts_in_every_shape(value: object, currency: str, minor: int) 
         ([1], "CNY", "not_a_number"),
         ("12.345", "CNY", "too_many_decimals"),
         ("0.5", "JPY", "too_many_decimals"),
+        ("1.00000000000000000000000000000001", "CNY", "too_many_decimals"),
         ("92233720368547758.08", "CNY", "out_of_range"),
         ("1e400", "CNY", "out_of_range"),
         ("9" * 100, "CNY", "out_of_range"),
