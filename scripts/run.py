@@ -45,7 +45,7 @@ PREPARE_TIMEOUT_S = 300
 READY_TIMEOUT_S = 180
 RUN_TIMEOUT_S = 3600
 TOLD_STATES = ("running", "success", "failed", "up_for_retry", "upstream_failed")
-POLL_S = 0.5
+POLL_S = 1.0
 
 
 class Interrupted(BaseException):
