@@ -38,7 +38,8 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
     """One row per invoice and document that claims it; key `document_pk, invoice_id`.
 
     All current due documents of the source count, in the order of `_first_come`. A document fails when, with
-    it, more is claimed than the invoice's total, or when the total is not known and an earlier one has it.
+    it, more is claimed than the invoice's total, or when the total is not known and an earlier one has it. One
+    that alone claims more than the total fails and is not counted against the others.
     """
     i, d = source_invoice, source_document
     concerned = select(i.c.invoice_id).join(chosen, chosen.c.id == i.c.document_pk)
@@ -66,6 +67,8 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
     claim = case(
         (totalled.c.known_entries == totalled.c.entries, totalled.c.claimed), else_=totalled.c["all"]
     )
+    # One that alone exceeds the invoice cannot stand, so it takes nothing from the others.
+    standing = case((claim > totalled.c["all"], 0), else_=claim)
     ranked = (
         select(
             totalled.c.document_pk,
@@ -73,9 +76,11 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
             totalled.c.line_no,
             totalled.c["all"].label("total_minor"),
             claim.label("claimed_minor"),
-            func.sum(claim)
-            .over(partition_by=of_invoice, order_by=first_come, rows=(None, 0))
-            .label("running_minor"),
+            (
+                func.sum(standing).over(partition_by=of_invoice, order_by=first_come, rows=(None, 0))
+                + claim
+                - standing
+            ).label("running_minor"),
             func.lag(d.c.code, type_=String())
             .over(partition_by=of_invoice, order_by=first_come)
             .label("earlier_code"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, or_, select
 
 from include.domain.document import DocumentKind
 from include.domain.problems import Stage
@@ -23,6 +23,12 @@ KINDS_WITH_LINES = (
     DocumentKind.PURCHASE_INVOICE,
 )
 KINDS_WITH_FEE_TYPES = (DocumentKind.EXPENSE_CLAIM,)
+KINDS_WITH_DATES = (
+    DocumentKind.EXPENSE_CLAIM,
+    DocumentKind.LOAN,
+    DocumentKind.RECEIPT,
+)
+"""Forms on which somebody states the day it happened; others have only the days of their approval."""
 KINDS_WITH_SUPPLIER = (
     DocumentKind.PAYMENT_REQUEST,
     DocumentKind.PREPAYMENT,
@@ -54,12 +60,6 @@ def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> S
     """One row a document; key `document_pk`."""
     d = source_document
     lines, write_offs, extracted = parts.lines, parts.write_offs, parts.extract_problems
-    unread = func.coalesce(extracted.c.of_document, 0) > 0
-    any_unread = func.coalesce(extracted.c.of_any, 0) > 0
-    gross, written_off = within_limit(d.c.gross_minor), within_limit(d.c.written_off_minor)
-    company_paid = within_limit(d.c.company_paid_minor)
-    fits = or_(d.c.legal_entity_code.in_(scope.legal_entities), d.c.legal_entity_id.in_(scope.legal_entities))
-    entity_known = or_(fits, known(scope, ("legal_entity",), d.c.legal_entity_id))
     return (
         select(
             d.c.id.label("document_pk"),
@@ -86,50 +86,9 @@ def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> S
             write_offs.c.amount_minor.label("write_offs_minor"),
             literal(scope.earliest).label("earliest"),
             literal(scope.latest).label("latest"),
-            # From here on: what checks read.
-            func.coalesce(extracted.c.of_any, 0).label("extract_problem_count"),
-            case((~unread, d.c.kind)).label("kind_read"),
-            case((~unread, d.c.status)).label("status_read"),
-            case((~unread, d.c.currency)).label("currency_read"),
-            case((~unread, d.c.functional_currency)).label("functional_currency_read"),
-            present(d.c.code, unless=unread).label("has_code"),
-            present(d.c.legal_entity_id, unless=unread).label("has_legal_entity"),
-            flag(or_(absent(d.c.legal_entity_id), entity_known)).label("legal_entity_known"),
-            flag(or_(absent(d.c.legal_entity_id), ~entity_known, fits)).label("legal_entity_in_book"),
-            present(d.c.submitter_id, unless=unread).label("has_submitter"),
-            reference_known(scope, ("staff",), d.c.submitter_id).label("submitter_known"),
-            present(d.c.department_id, unless=unread).label("has_department"),
-            reference_known(scope, ("department",), d.c.department_id).label("department_known"),
-            reference_known(scope, ("project",), d.c.project_id).label("project_known"),
-            flag(or_(d.c.kind.not_in(KINDS_WITH_SUPPLIER), ~absent(d.c.supplier_id), unread)).label(
-                "has_supplier"
-            ),
-            reference_known(scope, ("supplier", "payee"), d.c.supplier_id).label("supplier_known"),
-            flag(or_(d.c.kind.not_in(KINDS_WITH_LINES), lines.c.line_count > 0, any_unread)).label(
-                "has_lines"
-            ),
-            present(d.c.gross_minor, unless=unread).label("has_gross"),
-            case((or_(d.c.kind.not_in(KINDS_WITHOUT_VOUCHER), d.c.gross_minor != 0), d.c.gross_minor)).label(
-                "gross_unless_free"
-            ),
-            case((and_(~any_unread, lines.c.unread == 0), gross - lines.c.functional_minor)).label(
-                "lines_difference_minor"
-            ),
-            case(
-                (
-                    and_(~unread, d.c.kind.in_(KINDS_THAT_PAY)),
-                    gross - zero(written_off) - zero(company_paid) - within_limit(d.c.payable_minor),
-                )
-            ).label("payable_difference_minor"),
-            case(
-                (
-                    and_(~any_unread, func.coalesce(write_offs.c.unread, 0) == 0),
-                    zero(written_off) - zero(write_offs.c.amount_minor),
-                )
-            ).label("write_offs_difference_minor"),
-            present(d.c.business_date, unless=unread).label("has_business_date"),
-            implausible(scope, d.c.business_date).label("business_date_implausible"),
-            flag(d.c.submitted_at > d.c.approved_at).label("approved_before_submitted"),
+            *_checked_who_and_what(scope, parts),
+            *_checked_money(parts),
+            *_checked_dates(scope, parts),
             parts.same_code.c.first_document_id.label("same_code_as"),
             nul(dialect, d.c.title, d.c.submitter_name, d.c.supplier_name, d.c.project_name).label("nul"),
         )
@@ -140,6 +99,78 @@ def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> S
         .outerjoin(extracted, extracted.c.document_pk == d.c.id)
         .outerjoin(parts.same_code, parts.same_code.c.document_pk == d.c.id)
     )
+
+
+def _checked_who_and_what(scope: DocumentScope, parts: DocumentParts) -> list[ColumnElement[Any]]:
+    d, lines, extracted = source_document, parts.lines, parts.extract_problems
+    unread, any_unread = _unread(parts)
+    fits = or_(d.c.legal_entity_code.in_(scope.legal_entities), d.c.legal_entity_id.in_(scope.legal_entities))
+    entity_known = or_(fits, known(scope, ("legal_entity",), d.c.legal_entity_id))
+    return [
+        func.coalesce(extracted.c.of_any, 0).label("extract_problem_count"),
+        case((~unread, d.c.kind)).label("kind_read"),
+        case((~unread, d.c.status)).label("status_read"),
+        case((~unread, d.c.currency)).label("currency_read"),
+        case((~unread, d.c.functional_currency)).label("functional_currency_read"),
+        present(d.c.code, unless=unread).label("has_code"),
+        present(d.c.legal_entity_id, unless=unread).label("has_legal_entity"),
+        flag(or_(absent(d.c.legal_entity_id), entity_known)).label("legal_entity_known"),
+        flag(or_(absent(d.c.legal_entity_id), ~entity_known, fits)).label("legal_entity_in_book"),
+        present(d.c.submitter_id, unless=unread).label("has_submitter"),
+        reference_known(scope, ("staff",), d.c.submitter_id).label("submitter_known"),
+        present(d.c.department_id, unless=unread).label("has_department"),
+        reference_known(scope, ("department",), d.c.department_id).label("department_known"),
+        reference_known(scope, ("project",), d.c.project_id).label("project_known"),
+        flag(or_(d.c.kind.not_in(KINDS_WITH_SUPPLIER), ~absent(d.c.supplier_id), unread)).label(
+            "has_supplier"
+        ),
+        reference_known(scope, ("supplier", "payee"), d.c.supplier_id).label("supplier_known"),
+        flag(or_(d.c.kind.not_in(KINDS_WITH_LINES), lines.c.line_count > 0, any_unread)).label("has_lines"),
+    ]
+
+
+def _checked_money(parts: DocumentParts) -> list[ColumnElement[Any]]:
+    d, lines, write_offs = source_document, parts.lines, parts.write_offs
+    unread, any_unread = _unread(parts)
+    gross, written_off = within_limit(d.c.gross_minor), within_limit(d.c.written_off_minor)
+    company_paid = within_limit(d.c.company_paid_minor)
+    return [
+        present(d.c.gross_minor, unless=unread).label("has_gross"),
+        case((or_(d.c.kind.not_in(KINDS_WITHOUT_VOUCHER), d.c.gross_minor != 0), d.c.gross_minor)).label(
+            "gross_unless_free"
+        ),
+        case((and_(~any_unread, lines.c.unread == 0), gross - lines.c.functional_minor)).label(
+            "lines_difference_minor"
+        ),
+        case(
+            (
+                and_(~unread, d.c.kind.in_(KINDS_THAT_PAY)),
+                gross - zero(written_off) - zero(company_paid) - within_limit(d.c.payable_minor),
+            )
+        ).label("payable_difference_minor"),
+        case(
+            (
+                and_(~any_unread, func.coalesce(write_offs.c.unread, 0) == 0),
+                zero(written_off) - zero(write_offs.c.amount_minor),
+            )
+        ).label("write_offs_difference_minor"),
+    ]
+
+
+def _checked_dates(scope: DocumentScope, parts: DocumentParts) -> list[ColumnElement[Any]]:
+    d = source_document
+    unread, _ = _unread(parts)
+    return [
+        present(d.c.business_date, unless=unread).label("has_business_date"),
+        implausible(scope, d.c.business_date).label("business_date_implausible"),
+        flag(d.c.submitted_at > d.c.approved_at).label("approved_before_submitted"),
+    ]
+
+
+def _unread(parts: DocumentParts) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Whether the extract recorded problems with the document as a whole, and with any part of it."""
+    counts = parts.extract_problems.c
+    return func.coalesce(counts.of_document, 0) > 0, func.coalesce(counts.of_any, 0) > 0
 
 
 def line_sums(chosen: Table) -> Select[Any]:

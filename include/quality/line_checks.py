@@ -145,6 +145,14 @@ LINE_CHECKS = (
         "line {line_no} has exchange rate {rate}, it must be above zero; correct it in the OA",
     ),
     Check(
+        "line.occurred_on.missing",
+        "has_occurred_on",
+        NOT_NULL,
+        "lines[{line_no}].occurred_on",
+        "第 {line_no} 行没有发生日期；请在 OA 中补填单据或明细的日期",
+        "line {line_no} has no date on which it happened; fill in the date of the document or the line in the OA",
+    ),
+    Check(
         "line.occurred_on.implausible",
         "occurred_on_implausible",
         NULL,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, literal, or_, select
 
-from include.domain.document import DocumentKind
+from include.domain.document import DocumentKind, DocumentStatus
 from include.domain.problems import Stage
-from include.quality.document_rows import KINDS_WITH_FEE_TYPES, KINDS_WITHOUT_VOUCHER
+from include.quality.document_rows import KINDS_WITH_DATES, KINDS_WITH_FEE_TYPES, KINDS_WITHOUT_VOUCHER
 from include.quality.scope import DocumentScope, absent, implausible, nul, reference_known
 from include.quality.staging import flag, present, within_limit
 from include.store.tables import problem, source_document, source_line, source_write_off
@@ -61,16 +61,7 @@ def line_rows(scope: DocumentScope, parts: LineParts, dialect: str) -> Select[An
     """
     d, x = source_document, source_line
     shared, repeated = parts.shared, parts.repeated
-    unread = exists().where(
-        problem.c.document_pk == x.c.document_pk,
-        problem.c.line_no == x.c.line_no,
-        problem.c.stage == Stage.EXTRACT,
-        problem.c.resolved_at.is_(None),
-    )
-    amount = func.coalesce(shared.c.amount, within_limit(x.c.amount_minor))
-    functional = func.coalesce(shared.c.functional, within_limit(x.c.functional_minor))
-    tax = func.coalesce(shared.c.tax, within_limit(x.c.tax_minor))
-    is_domestic = x.c.currency == d.c.functional_currency
+    amount, functional, tax = _line_totals(parts)
     return (
         select(
             x.c.document_pk,
@@ -94,38 +85,9 @@ def line_rows(scope: DocumentScope, parts: LineParts, dialect: str) -> Select[An
             tax.label("line_tax_minor"),
             literal(scope.earliest).label("earliest"),
             literal(scope.latest).label("latest"),
-            # From here on: what checks read.
-            flag(or_(d.c.kind.not_in(KINDS_WITH_FEE_TYPES), ~absent(x.c.fee_type_id), unread)).label(
-                "has_fee_type"
-            ),
-            reference_known(scope, ("fee_type",), x.c.fee_type_id).label("fee_type_known"),
-            reference_known(scope, ("department",), x.c.department_id).label("department_known"),
-            reference_known(scope, ("project",), x.c.project_id).label("project_known"),
-            present(x.c.currency, unless=unread).label("has_currency"),
-            case((~unread, x.c.currency)).label("currency_read"),
-            present(x.c.amount_minor, unless=unread).label("has_amount"),
-            present(x.c.functional_minor, unless=unread).label("has_functional"),
-            flag(or_(x.c.amount_minor.is_(None), within_limit(x.c.amount_minor).is_not(None))).label(
-                "amount_plausible"
-            ),
-            flag(or_(x.c.functional_minor.is_(None), within_limit(x.c.functional_minor).is_not(None))).label(
-                "functional_plausible"
-            ),
-            case((or_(d.c.kind.not_in(KINDS_WITHOUT_VOUCHER), amount != 0), amount)).label("line_amount"),
-            case(
-                (
-                    and_(is_domestic, ~unread),
-                    within_limit(x.c.amount_minor) - within_limit(x.c.functional_minor),
-                )
-            ).label("functional_difference_minor"),
-            tax.label("line_tax"),
-            case((and_(tax > 0, tax > functional), tax - functional)).label("tax_excess_minor"),
-            case((~unread, x.c.rate)).label("rate_read"),
-            flag(or_(x.c.rate.is_not(None), is_domestic, x.c.currency.is_(None), unread)).label("has_rate"),
+            *_checked_references(scope, parts),
+            *_checked_money(parts),
             implausible(scope, x.c.occurred_on).label("occurred_on_implausible"),
-            case((and_(~unread, repeated.c.first_line_no < x.c.line_no), repeated.c.first_line_no)).label(
-                "same_id_as_line"
-            ),
             nul(dialect, x.c.description, x.c.fee_type_name).label("nul"),
         )
         .select_from(x)
@@ -138,8 +100,81 @@ def line_rows(scope: DocumentScope, parts: LineParts, dialect: str) -> Select[An
     )
 
 
+def _checked_references(scope: DocumentScope, parts: LineParts) -> list[ColumnElement[Any]]:
+    d, x, repeated = source_document, source_line, parts.repeated
+    unread = _unread()
+    return [
+        flag(or_(d.c.kind.not_in(KINDS_WITH_FEE_TYPES), ~absent(x.c.fee_type_id), unread)).label(
+            "has_fee_type"
+        ),
+        reference_known(scope, ("fee_type",), x.c.fee_type_id).label("fee_type_known"),
+        reference_known(scope, ("department",), x.c.department_id).label("department_known"),
+        reference_known(scope, ("project",), x.c.project_id).label("project_known"),
+        present(x.c.currency, unless=unread).label("has_currency"),
+        case((~unread, x.c.currency)).label("currency_read"),
+        flag(or_(d.c.kind.not_in(KINDS_WITH_DATES), x.c.occurred_on.is_not(None), unread)).label(
+            "has_occurred_on"
+        ),
+        case((and_(~unread, repeated.c.first_line_no < x.c.line_no), repeated.c.first_line_no)).label(
+            "same_id_as_line"
+        ),
+    ]
+
+
+def _checked_money(parts: LineParts) -> list[ColumnElement[Any]]:
+    d, x = source_document, source_line
+    unread = _unread()
+    amount, functional, tax = _line_totals(parts)
+    is_domestic = x.c.currency == d.c.functional_currency
+    return [
+        present(x.c.amount_minor, unless=unread).label("has_amount"),
+        present(x.c.functional_minor, unless=unread).label("has_functional"),
+        flag(or_(x.c.amount_minor.is_(None), within_limit(x.c.amount_minor).is_not(None))).label(
+            "amount_plausible"
+        ),
+        flag(or_(x.c.functional_minor.is_(None), within_limit(x.c.functional_minor).is_not(None))).label(
+            "functional_plausible"
+        ),
+        case((or_(d.c.kind.not_in(KINDS_WITHOUT_VOUCHER), amount != 0), amount)).label("line_amount"),
+        case(
+            (
+                and_(is_domestic, ~unread),
+                within_limit(x.c.amount_minor) - within_limit(x.c.functional_minor),
+            )
+        ).label("functional_difference_minor"),
+        tax.label("line_tax"),
+        case((and_(functional > 0, tax > functional), tax - functional)).label("tax_excess_minor"),
+        case((~unread, x.c.rate)).label("rate_read"),
+        flag(or_(x.c.rate.is_not(None), is_domestic, x.c.currency.is_(None), unread)).label("has_rate"),
+    ]
+
+
+def _line_totals(parts: LineParts) -> tuple[ColumnElement[Any], ColumnElement[Any], ColumnElement[Any]]:
+    """Amount, functional amount and tax of the whole line that a row is, or is a share of."""
+    x, shared = source_line, parts.shared
+    return (
+        func.coalesce(shared.c.amount, within_limit(x.c.amount_minor)),
+        func.coalesce(shared.c.functional, within_limit(x.c.functional_minor)),
+        func.coalesce(shared.c.tax, within_limit(x.c.tax_minor)),
+    )
+
+
+def _unread() -> ColumnElement[bool]:
+    """Whether the extract recorded a problem with the line, or with the document as a whole."""
+    return exists().where(
+        problem.c.document_pk == source_line.c.document_pk,
+        or_(problem.c.line_no == source_line.c.line_no, problem.c.line_no.is_(None)),
+        problem.c.stage == Stage.EXTRACT,
+        problem.c.resolved_at.is_(None),
+    )
+
+
 def write_off_rows(chosen: Table) -> Select[Any]:
-    """One row a write-off; key `document_pk, seq`. A loan older than the store's start is not there, which is fine."""
+    """One row a write-off; key `document_pk, seq`.
+
+    A loan older than the store's start is not there, which is fine. One whose kind or state could not be read is
+    quarantined itself, which says nothing against what settles it.
+    """
     w, d = source_write_off, source_document
     loan = source_document.alias("loan")
     unread = exists().where(
@@ -161,8 +196,13 @@ def write_off_rows(chosen: Table) -> Select[Any]:
             # From here on: what checks read.
             present(w.c.loan_document_id, unless=unread).label("has_loan"),
             present(w.c.amount_minor, unless=unread).label("has_amount"),
-            loan.c.kind.label("loan_kind_read"),
-            case((loan.c.kind == DocumentKind.LOAN, loan.c.status)).label("loan_status_read"),
+            case((loan.c.kind != DocumentKind.UNKNOWN, loan.c.kind)).label("loan_kind_read"),
+            case(
+                (
+                    and_(loan.c.kind == DocumentKind.LOAN, loan.c.status != DocumentStatus.UNKNOWN),
+                    loan.c.status,
+                )
+            ).label("loan_status_read"),
         )
         .select_from(w)
         .join(chosen, chosen.c.id == w.c.document_pk)

@@ -77,6 +77,19 @@ def _claimed_unknown_counts_whole(b: StoreBuilder) -> int:
     return second
 
 
+def _after_an_absurd_claim(b: StoreBuilder) -> int:
+    b.invoice(b.document(), "inv-absurd", claimed_minor=10_001)
+    second = b.document(approved_at=datetime(2026, 3, 11, tzinfo=UTC))
+    b.invoice(second, "inv-absurd")
+    return second
+
+
+def _claimed_above_total(b: StoreBuilder) -> int:
+    document = b.document()
+    b.invoice(document, "inv-above", claimed_minor=10_001)
+    return document
+
+
 def _used_twice(b: StoreBuilder) -> int:
     b.invoice(b.document(), "inv-twice", total_minor=None)
     second = b.document(approved_at=datetime(2026, 3, 11, tzinfo=UTC))
@@ -132,6 +145,14 @@ def _unreadable_line(b: StoreBuilder) -> int:
     return document
 
 
+def _unreadable_total(b: StoreBuilder) -> int:
+    """As a loan's mapping leaves it: the one line repeats what is wrong with the total."""
+    line = {"amount_minor": None, "functional_minor": None, "currency": None, "rate": None}
+    document = b.document(gross_minor=None, payable_minor=None, kind=DocumentKind.LOAN, lines=[line])
+    b.problem(document)
+    return document
+
+
 def _resolved(b: StoreBuilder) -> int:
     document = b.document()
     b.problem(document, resolved_at=datetime(2026, 3, 11, tzinfo=UTC))
@@ -152,6 +173,7 @@ DOCUMENT_CASES = (
     good("a problem resolved", _resolved),
     bad("extract.open", _unreadable),
     bad("extract.open", _unreadable_line, name="unreadable line"),
+    bad("extract.open", _unreadable_total, name="unreadable total"),
     bad("kind.unknown", doc(kind=DocumentKind.UNKNOWN)),
     bad("status.unknown", doc(status=DocumentStatus.UNKNOWN)),
     bad("code.missing", doc(code=" ")),
@@ -230,13 +252,19 @@ DOCUMENT_CASES = (
     bad("line.rate.not_positive", line(currency="USD", rate="-7"), name="negative rate"),
     good("tiny rate", line(currency="USD", rate="1E-7")),
     bad("line.occurred_on.implausible", line(occurred_on=date(9999, 1, 1))),
-    good("no date on a line", line(occurred_on=None)),
+    bad("line.occurred_on.missing", line(occurred_on=None)),
+    good(
+        "a payment request has no day of its own",
+        doc(kind=DocumentKind.PAYMENT_REQUEST, supplier_id="V1", lines=[{"occurred_on": None}]),
+    ),
     bad(
         "line.duplicate",
         doc(lines=[{"amount_minor": 5_000, "line_id": "X"}, {"amount_minor": 5_000, "line_id": "X"}]),
     ),
     bad("invoice.overclaimed", _overclaimed),
     bad("invoice.overclaimed", _claimed_unknown_counts_whole, name="a claim without an amount"),
+    bad("invoice.overclaimed", _claimed_above_total, name="one claim above the total"),
+    good("after a claim that cannot stand", _after_an_absurd_claim),
     good("invoice shared within its total", _shared_within_total),
     bad("invoice.used_twice", _used_twice),
     good("invoice of a withdrawn document", _used_before_by_withdrawn),
@@ -249,6 +277,12 @@ DOCUMENT_CASES = (
         _write_off_of(status=DocumentStatus.NULLIFIED, disposition=Disposition.NOT_DUE),
     ),
     good("loan written off", _write_off_of()),
+    good(
+        "loan of unread kind", _write_off_of(kind=DocumentKind.UNKNOWN, disposition=Disposition.QUARANTINED)
+    ),
+    good(
+        "loan of unread state", _write_off_of(status=DocumentStatus.UNKNOWN, disposition=Disposition.ACCEPTED)
+    ),
     good("loan older than the store", _write_off("elsewhere")),
 )
 
