@@ -85,6 +85,8 @@ def airflow_environment(state: StateDir, secrets: Secrets, ports: Ports) -> dict
         "AIRFLOW__API__PORT": str(ports.airflow),
         "AIRFLOW__API__BASE_URL": ports.address,
         "AIRFLOW__API__WORKERS": "1",
+        # Airflow's interactive API pages would answer without a login.
+        "AIRFLOW__API__ENABLE_SWAGGER_UI": "False",
         "AIRFLOW__API__SECRET_KEY": secrets.session_key,
         # One secret for all components, or tasks are turned away.
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.jwt_secret,
