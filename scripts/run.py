@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -119,25 +118,25 @@ class Runner:
         stamp.write_text(digest, "utf-8")
 
     def run_books(self) -> dict[str, str]:
-        """One run of each book over the whole demo period; returns the final state by book."""
+        """One run of each book; returns the final state by book."""
         dags = {book_id: f"vouchers_{book_id}" for book_id in sorted(self.settings.books)}
         with step("载入 DAG / loading the DAGs"):
             self.supervisor.wait_until(
                 "dag-processor", lambda: self._dags_loaded(list(dags.values())), READY_TIMEOUT_S
             )
-        # On a new installation the schedule at once makes a run for the last business day. Ours goes first.
-        due = datetime.now(UTC) - timedelta(days=2)
-        runs = {book_id: self.client.trigger(dag_id, due=due) for book_id, dag_id in dags.items()}
         with step(
             "取数、检查、生成、过账、对账、回写 / extract, validate, generate, post, reconcile, write back"
         ):
-            for dag_id in dags.values():
-                self.client.set_paused(dag_id, is_paused=False)
-            states = {book_id: self._follow(dags[book_id], run_id) for book_id, run_id in runs.items()}
-            if self.options.once:
-                for dag_id in dags.values():
-                    self.client.set_paused(dag_id, is_paused=True)
-        return states
+            runs = {book_id: self._run_of(dag_id) for book_id, dag_id in dags.items()}
+            return {book_id: self._follow(dags[book_id], run_id) for book_id, run_id in runs.items()}
+
+    def _run_of(self, dag_id: str) -> str:
+        """The run to follow: one under way, the daily one where it is due (as on a new installation), or a new one."""
+        self.client.unpause(dag_id)
+        under_way = self.client.unfinished_run(dag_id)
+        if not under_way and self.client.is_due(dag_id):
+            self.supervisor.wait_until("scheduler", lambda: not self.client.is_due(dag_id), READY_TIMEOUT_S)
+        return under_way or self.client.unfinished_run(dag_id) or self.client.trigger(dag_id)
 
     def stay(self) -> NoReturn:
         """Keep everything up until a signal comes or a process ends by itself (RunError)."""

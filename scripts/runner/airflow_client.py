@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -56,13 +56,22 @@ class AirflowClient:
     def has_dag(self, dag_id: str) -> bool:
         return self._call("GET", f"dags/{dag_id}").status_code == 200
 
-    def set_paused(self, dag_id: str, *, is_paused: bool) -> None:
-        self._must("PATCH", f"dags/{dag_id}", {"is_paused": is_paused})
+    def unpause(self, dag_id: str) -> None:
+        self._must("PATCH", f"dags/{dag_id}", {"is_paused": False})
 
-    def trigger(self, dag_id: str, *, due: datetime) -> str:
-        """Order a run that was due at a moment: of those that wait, the one that was due first goes first."""
-        body = {"logical_date": None, "run_after": due.isoformat()}
-        return str(self._must("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
+    def unfinished_run(self, dag_id: str) -> str | None:
+        """The id of the run that is under way, or next in the queue; None where there is none."""
+        path = f"dags/{dag_id}/dagRuns?state=running&state=queued&order_by=run_after&limit=1"
+        return next((str(run["dag_run_id"]) for run in self._get(path)["dag_runs"]), None)
+
+    def is_due(self, dag_id: str) -> bool:
+        """Whether the schedule is about to make a run by itself."""
+        due = self._get(f"dags/{dag_id}")["next_dagrun_run_after"]
+        return due is not None and datetime.fromisoformat(due) <= datetime.now(UTC)
+
+    def trigger(self, dag_id: str) -> str:
+        """Order a run; returns its id."""
+        return str(self._must("POST", f"dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"])

@@ -116,7 +116,7 @@ class Supervisor:
             if process.poll():
                 raise RunError(self._obituary(name, process.returncode))
 
-    def stop_all(self, grace_s: float = 20.0) -> int:
+    def stop_all(self, grace_s: float = 12.0) -> int:
         """End every process and every descendant, returning how many had to be killed.
 
         First the processes themselves are asked, so that each can end its own children in good order; whatever is
