@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
+from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import TimeRestriction
@@ -111,11 +112,13 @@ def test_many_books_make_many_dags(tmp_path: Path) -> None:
         text = book.replace("id: acme", f"id: acme{number}").replace("[E01]", f"[{entity}]")
         text = text.replace("receives_unassigned: true", "receives_unassigned: false")
         (config / "books" / f"acme{number}.yaml").write_text(text, "utf-8")
-    found = _load(
-        "import dags.vouchers as v; print(json.dumps([n for n in vars(v) if n.startswith('vouchers_acme')]))",
-        config,
+    names = (
+        "import dags.vouchers as v; print(json.dumps([n for n in vars(v) if n.startswith('vouchers_acme')]))"
     )
-    assert len(found) == 40
+    assert len(_load(names, config)) == 40
+    # A task's process asks for its own DAG and does not pay for the others.
+    with _airflow_parsing_context_manager("vouchers_acme7", "post"):
+        assert _load(names, config) == ["vouchers_acme7"]
 
 
 def test_a_wrong_book_file_is_named_where_airflow_shows_import_errors(
