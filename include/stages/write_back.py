@@ -38,9 +38,14 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
     source, after = ctx.source_config.id, ""
     while due := ctx.store.reconciliations.write_backs_due(ctx.book.id, source, scope, after, SIZE):
         after = due[-1].document_id
-        numbers = ctx.ledger.numbers([i for d in due for i in d.ledger_ids])
-        ctx.store.vouchers.renumber(numbers, ctx.book.id)
-        entries = [_entry(ctx, item, numbers) for item in due if set(item.ledger_ids) <= set(numbers)]
+        vouchers = [voucher for item in due for voucher in item.vouchers]
+        numbers = ctx.ledger.numbers([voucher.ledger_id for voucher in vouchers])
+        ctx.store.vouchers.renumber(
+            {v.id: numbers[v.ledger_id] for v in vouchers if numbers.get(v.ledger_id, v.number) != v.number}
+        )
+        entries = [
+            _entry(ctx, item, numbers) for item in due if all(v.ledger_id in numbers for v in item.vouchers)
+        ]
         gone += len(due) - len(entries)
         if not entries:
             continue
@@ -64,7 +69,7 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
 
 def _entry(ctx: StageContext, due: Due, numbers: Mapping[str, str]) -> WriteBackEntry:
     """The OA holds one number a document, so those of several vouchers are joined; the period is the first's."""
-    joined = "、".join(numbers[ledger_id] for ledger_id in due.ledger_ids)
+    joined = "、".join(numbers[voucher.ledger_id] for voucher in due.vouchers)
     return WriteBackEntry(due.document_id, joined, due.period, ctx.clock.now())
 
 

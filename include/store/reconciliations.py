@@ -44,12 +44,21 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class InLedger:
+    """A posted voucher: our row id, the ledger's id, and the number that we know."""
+
+    id: int
+    ledger_id: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A document whose voucher number the OA does not show yet. One number per document, so several are joined."""
 
     document_id: str
     period: str
-    ledger_ids: tuple[str, ...]
+    vouchers: tuple[InLedger, ...]
 
 
 class Reconciliations:
@@ -241,7 +250,7 @@ class Reconciliations:
                 .limit(size)
             ).all()
             rows = connection.execute(
-                select(v.c.document_id, v.c.ledger_id, v.c.period)
+                select(v.c.id, v.c.document_id, v.c.ledger_id, v.c.ledger_number, v.c.period)
                 .join(d, d.c.id == v.c.document_pk)
                 .where(
                     d.c.source == source,
@@ -255,7 +264,11 @@ class Reconciliations:
         for row in rows:
             grouped[row.document_id].append(row)
         return [
-            Due(document_id, items[0].period, tuple(r.ledger_id for r in items))
+            Due(
+                document_id,
+                items[0].period,
+                tuple(InLedger(r.id, r.ledger_id, r.ledger_number) for r in items),
+            )
             for document_id, items in grouped.items()
         ]
 

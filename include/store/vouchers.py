@@ -303,17 +303,16 @@ class Vouchers:
             problems.sync(connection, book, stage, by_document, self.clock.now())
             set_disposition(connection, [documents[i] for i in quarantine], Disposition.QUARANTINED)
 
-    def renumber(self, numbers: Mapping[str, str], book: str) -> None:
-        """Take over voucher numbers that the ledger changed, by ledger id."""
+    def renumber(self, numbers: Mapping[int, str]) -> None:
+        """Take over the numbers that the ledger gave vouchers afresh, by our row id."""
+        if not numbers:
+            return
         v = t.voucher
         with writing(self.engine) as connection:
-            if numbers:
-                connection.execute(
-                    update(v)
-                    .where(v.c.book == book, v.c.ledger_id == bindparam("lid"))
-                    .values(ledger_number=bindparam("new_number")),
-                    [{"lid": ledger_id, "new_number": number} for ledger_id, number in numbers.items()],
-                )
+            connection.execute(
+                update(v).where(v.c.id == bindparam("pk")).values(ledger_number=bindparam("new_number")),
+                [{"pk": pk, "new_number": number} for pk, number in numbers.items()],
+            )
 
 
 def load(connection: Connection, ids: Sequence[int]) -> list[StoredVoucher]:
