@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import Engine, make_url, text
 
 from include.store.engine import open_engine
 from include.store.migrate import upgrade
 from include.store.store import Store, assemble
+from tests.contract.tryton_server import set_up
 
 BACKENDS = ("sqlite", "postgresql")
 _numbers = itertools.count(1)
@@ -108,6 +112,32 @@ def engine(request: pytest.FixtureRequest, make_store_url: Callable[[str], str])
 @pytest.fixture
 def store(engine: Engine, clock: FakeClock) -> Store:
     return assemble(engine, clock)
+
+
+@pytest.fixture(scope="session")
+def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Gives a fresh Tryton ledger; it is set up once for all test processes, since that takes long, and copied."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    template = shared / "tryton-template" / "ledger.sqlite"
+    with FileLock(shared / "tryton-template.lock"):
+        if not template.exists():
+            unfinished = shared / "tryton-unfinished" / "ledger.sqlite"
+            unfinished.parent.mkdir()
+            # A process of its own: Tryton keeps its settings in module globals.
+            process = multiprocessing.get_context("spawn").Process(target=set_up, args=(unfinished,))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+            unfinished.parent.rename(template.parent)
+
+    def make() -> Path:
+        database = tmp_path_factory.mktemp("tryton") / "ledger.sqlite"
+        shutil.copy(template, database)
+        return database
+
+    return make
 
 
 def _execute(url: str, statement: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,7 +41,6 @@ from tests.contract.tryton_server import (
     GATEWAY_PASSWORD,
     RunningTryton,
     serving,
-    set_up,
 )
 
 KINDS = ("employee", "supplier", "department", "project")
@@ -117,15 +116,9 @@ class TrytonBooks:
 
 
 @pytest.fixture(scope="session")
-def tryton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTryton]:
+def tryton(new_ledger: Callable[[], Path]) -> Iterator[RunningTryton]:
     """One Tryton for the session; tests keep apart by their keys."""
-    database = tmp_path_factory.mktemp("tryton") / "ledger.sqlite"
-    # A process of its own: Tryton keeps its settings in module globals.
-    process = multiprocessing.get_context("spawn").Process(target=set_up, args=(database,))
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-    with serving(database) as running:
+    with serving(new_ledger()) as running:
         yield running
 
 
