@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import io
+import itertools
 import logging
 import signal
 import socket
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 THREADS = 8
+COLLECT_EVERY = 40
+"""Requests between two garbage collections. Tryton opens a connection to SQLite for each transaction and leaves closing
+it to the collector; a client with many small calls would exhaust the file descriptors that select() can watch."""
 
 
 def serve_ledger(
@@ -56,7 +60,7 @@ def serve_ledger(
         gc.collect()
         gc.freeze()  # the models stay for good
         listener = _listen(host, port)
-        server = create_server(_without_tracebacks(app), sockets=[listener], threads=threads, ident=None)
+        server = create_server(_kept_quiet_and_tidy(app), sockets=[listener], threads=threads, ident=None)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _exit)
         try:
@@ -76,12 +80,20 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _without_tracebacks(app: WSGIApplication) -> WSGIApplication:
-    """Tryton logs a traceback for every refusal, twice; what it did not expect is logged by its dispatcher as well."""
+def _kept_quiet_and_tidy(app: WSGIApplication) -> WSGIApplication:
+    """Tryton without what it leaves behind.
+
+    It logs a traceback for every refusal, twice (what it did not expect is logged by its dispatcher as well), and
+    it does not close its connections, see COLLECT_EVERY.
+    """
     logging.getLogger("trytond.wsgi").setLevel(logging.CRITICAL)
+
+    requests = itertools.count(1)
 
     def quiet(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["wsgi.errors"] = io.StringIO()
+        if next(requests) % COLLECT_EVERY == 0:
+            gc.collect()
         return app(environ, start_response)
 
     return quiet
