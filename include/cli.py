@@ -80,7 +80,7 @@ def main(resolve: Resolver) -> None:
     """Run the command line with this way of looking connections up; exits the process."""
     _resolver[:] = [resolve]
     try:
-        app()
+        app(prog_name="./voucherflow")
     except VoucherflowError as error:
         errors.print(str(error), style="red", markup=False, soft_wrap=True)
         sys.exit(next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1))
@@ -285,6 +285,9 @@ def emulate_hesi(
     drop_after: Annotated[float, typer.Option(help="处理后断开 / dropped after the change")] = 0.0,
     truncate: Annotated[float, typer.Option(help="截断响应 / truncated bodies")] = 0.0,
     calls_per_second: Annotated[float, typer.Option(help="超过即 429，0 不限 / ceiling, 0 for none")] = 0.0,
+    token_unready_ms: Annotated[
+        int, typer.Option(help="新令牌失效时长 / how long a new token is refused")
+    ] = 0,
 ) -> None:
     """合思（易快报）仿真服务；密钥取自 VOUCHERFLOW_HESI_SECRET，未设则随机 / an emulated Hesi over HTTP."""
     from include.emulators.hesi import EmulatorError, Faults, generate_world, load_events, serve
@@ -302,6 +305,7 @@ def emulate_hesi(
             drop_after=drop_after,
             truncate=truncate,
             calls_per_second=calls_per_second,
+            token_unready_ms=token_unready_ms,
         )
         world = (
             load_events(events) if events else generate_world(documents, seed, year, dirty_share=dirty_share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -14,6 +15,7 @@ from include.domain.errors import FixConfig
 from include.store.engine import reading, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+logging.getLogger("alembic").setLevel(logging.WARNING)  # two lines at every opening tell nobody anything
 
 
 def upgrade(engine: Engine) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_DOCUMENTS = 2000
+DEFAULT_DOCUMENTS = 1000
 DEFAULT_SEED = 1
 DEFAULT_PORT = 8080
 

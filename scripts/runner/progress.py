@@ -27,6 +27,7 @@ TASK_STATES = {
 
 SUMMARY_ROWS = (
     ("documents", "单据 / documents"),
+    ("not_due", "尚未审批或已撤回 / not approved"),
     ("accepted", "通过检查 / accepted"),
     ("quarantined", "隔离 / quarantined"),
     ("no_voucher", "无需凭证 / no voucher"),

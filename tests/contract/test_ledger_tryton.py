@@ -22,6 +22,7 @@ from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
 from include.embedded.tryton import LedgerReport, LedgerSetupError, init_ledger, serve_ledger
+from include.embedded.tryton.access import ADMIN_LOGIN
 from tests.contract.ledger_contract import (
     BANK,
     DEPARTMENT,
@@ -363,6 +364,17 @@ class TestSetUp:
         assert any("2026" in what for what in report.existing)
         gateway = TrytonGateway(tryton.client(), currency="CNY")
         assert gateway.periods()[0].code == "2024-01"
+
+    @pytest.mark.parametrize("password", ["", "admin"])
+    def test_the_administrator_exists_and_cannot_log_in(self, tryton: RunningTryton, password: str) -> None:
+        users = tryton.accountant().call(
+            "model.res.user.search", [("login", "=", ADMIN_LOGIN)], 0, None, None, {}, writes=False
+        )
+        assert len(users) == 1
+        with pytest.raises(FixConfig):
+            tryton.client(ADMIN_LOGIN, password).call(
+                "model.res.user.search", [], 0, 1, None, {}, writes=False
+            )
 
     @pytest.mark.parametrize("change", [{"company_name": "别的公司"}, {"currency": "EUR"}])
     def test_another_company_is_refused(self, tryton: RunningTryton, change: dict[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""The user of the gateway and its rights: read the books, make parties and analytic values, create and post moves.
+"""The users of the embedded ledger. The gateway's may do what it needs: read the books, make parties and analytic values,
+create and post moves.
 
 The user is no administrator and in none of Tryton's own groups: it cannot change the chart or a period, and it can
 delete only what is not posted (a draft of its own that the ledger would not post).
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 GATEWAY_LOGIN = "voucherflow"
+ADMIN_LOGIN = "admin"
 GROUP = "Voucherflow Gateway"
 
 RIGHTS = {
@@ -41,6 +43,28 @@ def ensure_gateway_user(pool: Any, company: Any, password: str) -> bool:
                 "login": GATEWAY_LOGIN,
                 "password": password,
                 "groups": [("add", [group.id])],
+                "companies": [("add", [company.id])],
+                "company": company.id,
+            }
+        ]
+    )
+    return True
+
+
+def ensure_administrator(pool: Any, company: Any) -> bool:
+    """The administrator that every Tryton database has, for programs beside the server; True when it was made.
+
+    It gets no password, so it cannot log in over HTTP until somebody gives it one (`trytond-admin -p`).
+    """
+    users = pool.get("res.user")
+    if users.search([("login", "=", ADMIN_LOGIN)]):
+        return False
+    users.create(
+        [
+            {
+                "name": "Administrator",
+                "login": ADMIN_LOGIN,
+                "administrator": True,
                 "companies": [("add", [company.id])],
                 "company": company.id,
             }

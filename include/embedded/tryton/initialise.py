@@ -13,7 +13,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from include.embedded.tryton.access import GATEWAY_LOGIN, ensure_gateway_user
+from include.embedded.tryton.access import (
+    ADMIN_LOGIN,
+    GATEWAY_LOGIN,
+    ensure_administrator,
+    ensure_gateway_user,
+)
 from include.embedded.tryton.chart import ACCOUNT_TYPES, ChartAccount, read_chart
 from include.embedded.tryton.errors import LedgerSetupError
 from include.embedded.tryton.runtime import MODULES, database_name, in_transaction, inspect_file, opened
@@ -186,6 +191,12 @@ def _fill(
         tell("凭证字 voucher words", *_ensure_journals(pool))
         tell("辅助核算 dimensions", *_ensure_dimensions(pool, company, dimensions))
         tell("会计年度 fiscal years", *_ensure_years(pool, company, years))
+        is_new = ensure_administrator(pool, company)
+        tell(
+            "管理员（无口令）administrator without a password",
+            [ADMIN_LOGIN] * is_new,
+            [ADMIN_LOGIN] * (not is_new),
+        )
         is_new = ensure_gateway_user(pool, company, password)
         tell("接口用户 gateway user", [GATEWAY_LOGIN] * is_new, [GATEWAY_LOGIN] * (not is_new))
     return created, existing
