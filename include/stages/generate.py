@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +48,6 @@ def generate(ctx: StageContext, scope: Scope) -> GenerateResult:
     ruleset = load_rules(ctx.settings.rules_dir(ctx.book), ctx.settings.tables_dir(ctx.book))
     documents = vouchers = no_voucher = 0
     quarantined: set[int] = set()
-    causes: Counter[str] = Counter()
     debit_minor = 0
     for frames in ctx.store.vouchers.frames_to_generate(ctx.book.id, scope, CHUNK):
         made = apply_rules(ruleset, ctx.book, *frames)
@@ -63,11 +61,13 @@ def generate(ctx: StageContext, scope: Scope) -> GenerateResult:
         no_voucher += made.no_voucher.height
         debit_minor += int(made.vouchers["debit_minor"].sum())
         quarantined |= set(problems)
-        causes.update(p.code for items in problems.values() for p in items)
         ctx.progress(Stage.GENERATE, documents, None)
     refused = _gate(ctx, scope)
     quarantined |= set(refused)
-    causes.update(p.code for items in refused.values() for p in items)
+    causes = ctx.store.documents.quarantine_causes(ctx.book.id, scope)
+    if quarantined:
+        for example in causes.examples:
+            log.warning("%s", example)
     log.info(
         "规则 %s：%d 份单据生成 %d 张凭证，借方合计 %s / rules %s: %d documents made %d vouchers",
         ruleset.digest[:12],
@@ -85,7 +85,7 @@ def generate(ctx: StageContext, scope: Scope) -> GenerateResult:
         quarantined=len(quarantined),
         debit_minor=debit_minor,
         rule_digest=ruleset.digest,
-        causes=tuple(causes.most_common(20)),
+        causes=causes.counts if quarantined else (),
     )
 
 
@@ -129,6 +129,4 @@ def _gate(ctx: StageContext, scope: Scope) -> dict[int, list[Problem]]:
     if refused:
         ctx.store.vouchers.withdraw(list(refused))
         ctx.store.documents.quarantine(ctx.book.id, Stage.GENERATE, refused, ctx.clock.now())
-    for failure in report.failures[:5]:
-        log.warning("%s", failure.problem)
     return refused

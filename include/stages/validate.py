@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ValidateResult(StageResult):
-    """`causes` are the most frequent reasons with their counts."""
+    """`causes` are the most frequent reasons for quarantine in scope, with how many documents each holds back."""
 
     checked: int
     accepted: int
@@ -52,14 +50,14 @@ def validate(ctx: StageContext, scope: Scope) -> ValidateResult:
         ctx.book.id, scope, checked_until=report.last_document_pk, failed=found, at=ctx.clock.now()
     )
     ctx.progress(Stage.VALIDATE, report.checked, report.checked)
-    for failure in report.failures[:5]:
-        log.warning("%s", failure.problem)
-    causes = Counter(problem.code for problems in found.values() for problem in problems)
+    causes = ctx.store.documents.quarantine_causes(ctx.book.id, scope)
+    for example in causes.examples:
+        log.warning("%s", example)
     return ValidateResult(
         checked=report.checked,
         accepted=accepted,
         quarantined=len(found),
-        causes=tuple(causes.most_common(20)),
+        causes=causes.counts,
     )
 
 
@@ -83,8 +81,3 @@ def changed_after_posting(row: dict[str, Any]) -> Problem:
         "or restore the document in the OA",
         owner=ProblemOwner.FINANCE,
     )
-
-
-def first_causes(causes: Sequence[tuple[str, int]], limit: int = 5) -> str:
-    """For a log line: `code × n`, most frequent first."""
-    return "、".join(f"{code} × {count}" for code, count in causes[:limit]) or "-"

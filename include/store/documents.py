@@ -20,6 +20,9 @@ from include.store import tables as t
 from include.store.engine import reading, writing
 from include.store.filing import CHUNK, Filed, Saved, chunks, file_page, insert_rows, set_disposition
 
+MOST_CAUSES = 20
+MOST_EXAMPLES = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -27,6 +30,14 @@ class Scope:
 
     date_from: date | None = None
     date_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """Documents per problem code, most frequent first, and some problems in full for a log."""
+
+    counts: tuple[tuple[str, int], ...]
+    examples: tuple[str, ...]
 
 
 class Documents:
@@ -244,6 +255,39 @@ class Documents:
                 .values(resolved_at=at)
             )
             return accepted
+
+    def quarantine_causes(self, book: str, scope: Scope) -> Causes:
+        """Why current documents in scope are quarantined now, whichever stage found it."""
+        d, p = t.source_document, t.problem
+        open_now = and_(
+            d.c.book == book,
+            d.c.is_current,
+            d.c.disposition == Disposition.QUARANTINED,
+            in_scope(scope),
+            p.c.resolved_at.is_(None),
+        )
+        joined = p.join(d, d.c.id == p.c.document_pk)
+        number = func.count(p.c.document_pk.distinct())
+        with reading(self.engine) as connection:
+            counts = connection.execute(
+                select(p.c.code, number)
+                .select_from(joined)
+                .where(open_now)
+                .group_by(p.c.code)
+                .order_by(number.desc(), p.c.code)
+                .limit(MOST_CAUSES)
+            ).all()
+            examples = connection.execute(
+                select(d.c.code, d.c.document_id, p.c.code, p.c.zh, p.c.en)
+                .select_from(joined)
+                .where(open_now)
+                .order_by(p.c.found_at.desc(), p.c.id)
+                .limit(MOST_EXAMPLES)
+            ).all()
+        return Causes(
+            counts=tuple((code, count) for code, count in counts),
+            examples=tuple(f"{code or i} [{cause}] {zh} / {en}" for code, i, cause, zh, en in examples),
+        )
 
     def quarantine(
         self, book: str, stage: Stage, outcome: Mapping[int, Sequence[Problem]], at: datetime
