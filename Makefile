@@ -37,6 +37,10 @@ run: install ## start everything, run each book once, stay up (ONCE=1 DOCUMENTS=
 test: install-dev ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope $(PYTEST)
 
+.PHONY: topology
+topology: install-dev ## run the main job on the production topology: PostgreSQL, Redis, a Celery worker
+	$(BIN)/python -m pytest -m topology tests/topology $(PYTEST)
+
 .PHONY: lint
 lint: install-dev ## check style, types, import contracts and spelling
 	$(BIN)/ruff check .
