@@ -34,12 +34,18 @@ log = logging.getLogger(__name__)
 
 LOOK_ATTEMPTS = 4
 IN_DOUBT = (VoucherStatus.SENDING, VoucherStatus.UNKNOWN)
+TO_LOOK_UP = (
+    *IN_DOUBT,
+    VoucherStatus.CONFLICT,
+)  # a person may have settled a conflict in the ledger meanwhile
 TO_SEND = (VoucherStatus.GENERATED, VoucherStatus.HELD)
 
 
 @dataclass(frozen=True, slots=True)
 class PostResult(StageResult):
-    """Counts of vouchers by what became of them; `posted_minor` is their debit total in the book's currency."""
+    """Counts of vouchers by what became of them in this run; `posted_minor` is the debit total of the posted ones in
+    the book's currency. `conflict` and `unknown` count all that are open in the book.
+    """
 
     posted: int
     found_in_ledger: int
@@ -107,7 +113,7 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
         found_in_ledger=run.found,
         rejected=run.counts[VoucherStatus.REJECTED],
         held=run.counts[VoucherStatus.HELD],
-        conflict=run.counts[VoucherStatus.CONFLICT],
+        conflict=ctx.store.vouchers.count(ctx.book.id, Scope(), [VoucherStatus.CONFLICT]),
         unknown=ctx.store.vouchers.count(ctx.book.id, Scope(), IN_DOUBT),
         posted_minor=run.posted_minor,
     )
@@ -216,12 +222,17 @@ def _look_up_doubtful(run: _Run) -> int:
     """Find out what became of every call of this book that ended in doubt; returns how many may be sent again."""
     absent = 0
     after = 0
-    while batch := run.ctx.store.vouchers.batch(run.ctx.book.id, Scope(), IN_DOUBT, 200, after):
+    while batch := run.ctx.store.vouchers.batch(run.ctx.book.id, Scope(), TO_LOOK_UP, 200, after):
         after = batch[-1].id
         _wait_until_settled(run, batch)
         run.ctx.store.leases.renew(run.lease)
         found = _find(run, batch)
-        settlements = [_judge(run, stored, found.get(stored.voucher.key, ())) for stored in batch]
+        judged = [(stored, _judge(run, stored, found.get(stored.voucher.key, ()))) for stored in batch]
+        settlements = [
+            s
+            for stored, s in judged
+            if (stored.status, s.status) != (VoucherStatus.CONFLICT, VoucherStatus.CONFLICT)
+        ]
         absent += sum(s.status is VoucherStatus.GENERATED for s in settlements)
         run.settle(batch, settlements, "look")
     return absent
@@ -268,8 +279,8 @@ def _judge(run: _Run, stored: StoredVoucher, found: Sequence[LedgerVoucher]) -> 
             stored,
             VoucherStatus.CONFLICT,
             PostingOutcome.CONFLICT,
-            f"会计系统中同一凭证有 {len(found)} 份：{numbers}，请财务作废多余的 / the ledger has it {len(found)} times: {numbers}; "
-            "cancel the surplus ones",
+            f"会计系统中同一凭证有 {len(found)} 份：{numbers}，请财务作废多余的，再运行过账 / the ledger has it {len(found)} times: {numbers}; "
+            "cancel the surplus ones, then post again",
         )
     there = found[0]
     kinds = run.ctx.ledger.dimension_kinds
@@ -282,8 +293,8 @@ def _judge(run: _Run, stored: StoredVoucher, found: Sequence[LedgerVoucher]) -> 
             PostingOutcome.CONFLICT,
             there.ledger_id,
             there.number,
-            f"会计系统中凭证 {there.number} 用了同一键但内容不同，请财务核对 / voucher {there.number} in the ledger has our key "
-            "but other content: compare them",
+            f"会计系统中凭证 {there.number} 用了同一键但内容不同，请财务核对处理后再运行过账 / voucher {there.number} in the ledger has our key "
+            "but other content: settle it there, then post again",
         )
     if there.state is LedgerVoucherState.DRAFT:
         there = run.ctx.ledger.complete([there])[0]

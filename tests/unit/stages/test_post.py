@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -193,6 +194,25 @@ def test_other_content_under_our_key_goes_to_a_person(
     post(ctx, ALL)
     assert len(ledger.vouchers_by_id) == 1
     assert str(stored.key) == there.reference
+
+
+@pytest.mark.parametrize("repair", ["taken away", "put right"])
+def test_a_conflict_that_a_person_settled_in_the_ledger_ends_with_one_voucher(
+    repair: str, oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 1)
+    ledger.lose(Loss.POSTED)
+    ledger.fail("find", RetryLater("查询失败 / no answer"), times=4)
+    with pytest.raises(RetryLater):
+        post(ctx, ALL)
+    sound = dict(ledger.vouchers_by_id)
+    ledger.vouchers_by_id |= {"99": replace(next(iter(sound.values())), ledger_id="99", number="记-99")}
+    assert post(ctx, ALL).conflict == 1
+    ledger.vouchers_by_id = sound if repair == "put right" else {}
+    result = post(ctx, ALL)
+    assert (result.posted, result.conflict) == (1, 0)
+    assert once_each(ledger, 1)
 
 
 def test_two_runs_of_one_book_do_not_write_at_the_same_time(
