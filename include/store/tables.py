@@ -282,6 +282,7 @@ voucher = Table(
     CheckConstraint("debit_minor = credit_minor", name="balanced"),
     Index("ix_voucher_work", "book", "status", "date"),
     Index("ix_voucher_period", "book", "period"),
+    Index("ix_voucher_source_document", "source", "document_id"),
 )
 
 journal_line = Table(

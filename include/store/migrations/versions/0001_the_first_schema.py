@@ -351,6 +351,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_voucher_document_pk"), "voucher", ["document_pk"], unique=False)
     op.create_index("ix_voucher_period", "voucher", ["book", "period"], unique=False)
+    op.create_index("ix_voucher_source_document", "voucher", ["source", "document_id"], unique=False)
     op.create_index("ix_voucher_work", "voucher", ["book", "status", "date"], unique=False)
     op.create_table(
         "journal_line",
@@ -435,6 +436,7 @@ def downgrade() -> None:
     op.drop_table("posting_attempt")
     op.drop_table("journal_line")
     op.drop_index("ix_voucher_work", table_name="voucher")
+    op.drop_index("ix_voucher_source_document", table_name="voucher")
     op.drop_index("ix_voucher_period", table_name="voucher")
     op.drop_index(op.f("ix_voucher_document_pk"), table_name="voucher")
     op.drop_table("voucher")
