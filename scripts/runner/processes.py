@@ -53,6 +53,10 @@ class Supervisor:
     cwd: Path
     services: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     jobs: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    not_ours: frozenset[psutil.Process] = field(
+        default_factory=lambda: frozenset(psutil.Process().children(recursive=True)), repr=False
+    )
+    """Children that were there before: they and theirs are left alone."""
 
     def start_service(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start a process that lasts until it is stopped; its output goes to `<logs>/<name>.log`."""
@@ -117,20 +121,20 @@ class Supervisor:
                 raise RunError(self._obituary(name, process.returncode))
 
     def stop_all(self, grace_s: float = 12.0) -> int:
-        """End every process and every descendant, returning how many had to be killed.
+        """End every process that was started here and every descendant, returning how many had to be killed.
 
         First the processes themselves are asked, so that each can end its own children in good order; whatever is
         left after half the grace is asked directly, and killed after all of it.
         """
         started = [*self.services.values(), *self.jobs.values()]
         # Seen now, they are not lost when their parent ends first (where orphans cannot be adopted).
-        seen = set(psutil.Process().children(recursive=True))
+        seen = _descendants(psutil.Process(), self.not_ours)
         for process in reversed(started):
             _signal_group(process.pid, signal.SIGTERM)
-        for straggler in _await_end(seen, grace_s / 2):
+        for straggler in _await_end(seen, self.not_ours, grace_s / 2):
             _signal_process(straggler, signal.SIGTERM)
         killed: set[int] = set()
-        while stragglers := _await_end(seen, POLL_S if killed else grace_s / 2):
+        while stragglers := _await_end(seen, self.not_ours, POLL_S if killed else grace_s / 2):
             for straggler in stragglers:
                 killed.add(straggler.pid)
                 _signal_process(straggler, signal.SIGKILL)
@@ -157,20 +161,35 @@ class Supervisor:
         return "\n".join(f"  {line}" for line in text[-lines:])
 
 
-def _await_end(seen: set[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+def _descendants(process: psutil.Process, left_out: frozenset[psutil.Process]) -> set[psutil.Process]:
+    """All processes below this one, without those left out and what is below them."""
+    found: set[psutil.Process] = set()
+    try:
+        children = process.children()
+    except psutil.NoSuchProcess:
+        return found
+    for child in children:
+        if child not in left_out:
+            found |= {child} | _descendants(child, left_out)
+    return found
+
+
+def _await_end(
+    seen: set[psutil.Process], left_out: frozenset[psutil.Process], timeout_s: float
+) -> list[psutil.Process]:
     """Wait until no process of `seen`, nor any later descendant, is alive, at most so long; returns those that are.
 
     Later descendants are added to `seen`.
     """
     deadline = time.monotonic() + timeout_s
-    while (alive := _alive(seen)) and time.monotonic() < deadline:
+    while (alive := _alive(seen, left_out)) and time.monotonic() < deadline:
         psutil.wait_procs(alive, timeout=POLL_S)
     return alive
 
 
-def _alive(seen: set[psutil.Process]) -> list[psutil.Process]:
+def _alive(seen: set[psutil.Process], left_out: frozenset[psutil.Process]) -> list[psutil.Process]:
     """Those that run; zombies do not, and those that are our own children are buried on the way."""
-    seen.update(psutil.Process().children(recursive=True))
+    seen.update(_descendants(psutil.Process(), left_out))
     alive = []
     for process in seen:
         try:

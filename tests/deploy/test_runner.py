@@ -173,8 +173,18 @@ class TestSupervisor:
         supervisor.start_service("stubborn", _python(STUBBORN), os.environ)
         pids = self._pids(supervisor, "stubborn", 2)
         assert all(map(_runs, pids))
-        assert supervisor.stop_all(grace_s=0.5) == 1
+        assert supervisor.stop_all(grace_s=0.5) >= 1
         assert not any(map(_runs, pids))
+
+    def test_processes_that_were_there_before_are_left_alone(self, tmp_path: Path) -> None:
+        with subprocess.Popen(
+            _python("import time; print(1, flush=True); time.sleep(60)"), stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            Supervisor(logs=tmp_path, cwd=tmp_path).stop_all(grace_s=0.2)
+            assert other.poll() is None
+            other.kill()
 
     def test_a_polite_process_is_not_killed(self, supervisor: Supervisor) -> None:
         code = "import signal; print(1, flush=True); signal.pause()"
