@@ -15,6 +15,7 @@ from include.domain.errors import FixData
 from include.domain.money import format_minor
 from include.domain.voucher import Side
 from include.store import tables as t
+from include.store.engine import reading
 from include.store.store import Store
 
 
@@ -25,7 +26,7 @@ def explain(store: Store, document: str) -> dict[str, Any]:
         FixData: no stored document has that number or id.
     """
     d = t.source_document
-    with store.engine.begin() as connection:
+    with reading(store.engine) as connection:
         rows = (
             connection.execute(
                 select(d).where(or_(d.c.code == document, d.c.document_id == document)).order_by(d.c.id)

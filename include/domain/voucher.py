@@ -75,11 +75,6 @@ def _escape(part: str) -> str:
     return part.replace("%", "%25").replace("/", "%2F")
 
 
-def key_prefix(book: str) -> str:
-    """What every voucher key of a book begins with."""
-    return f"VF/{book}/"
-
-
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
     """Why a line is as it is: template and table row with their file lines, and the source line (0: the document)."""

@@ -175,10 +175,14 @@ def _with_dimensions(run: _Run, batch: list[StoredVoucher]) -> list[StoredVouche
     return batch
 
 
-def _send(run: _Run, batch: Sequence[StoredVoucher]) -> None:
+def _send(run: _Run, wanted: Sequence[StoredVoucher], statuses: Sequence[VoucherStatus] = TO_SEND) -> None:
     """One call for the batch. If the ledger refuses it as a whole, halves go separately until the bad ones stand alone."""
     ledger = run.ctx.ledger
-    run.ctx.store.vouchers.mark_sending(run.lease, batch, ledger.dimension_kinds)
+    batch = run.ctx.store.vouchers.mark_sending(
+        run.lease, [stored.id for stored in wanted], statuses, ledger.dimension_kinds
+    )
+    if not batch:
+        return
     try:
         results = ledger.post([stored.voucher for stored in batch])
     except OutcomeUnknown as error:
@@ -194,8 +198,8 @@ def _send(run: _Run, batch: Sequence[StoredVoucher]) -> None:
         raise
     if len(batch) > 1 and all(result.outcome is PostingOutcome.REJECTED for result in results):
         middle = len(batch) // 2
-        _send(run, batch[:middle])
-        _send(run, batch[middle:])
+        for half in (batch[:middle], batch[middle:]):
+            _send(run, half, [VoucherStatus.SENDING])  # refused as a whole: proved not to be there
         return
     run.settle(batch, [_by_result(s, r) for s, r in zip(batch, results, strict=True)], "outcome")
 
@@ -297,7 +301,18 @@ def _judge(run: _Run, stored: StoredVoucher, found: Sequence[LedgerVoucher]) -> 
             "but other content: settle it there, then post again",
         )
     if there.state is LedgerVoucherState.DRAFT:
-        there = run.ctx.ledger.complete([there])[0]
+        try:
+            there = run.ctx.ledger.complete([there])[0]
+        except FixData as error:  # its period was closed meanwhile, say: the other vouchers go on
+            return Settlement(
+                stored.id,
+                stored.voucher.key,
+                VoucherStatus.CONFLICT,
+                PostingOutcome.CONFLICT,
+                there.ledger_id,
+                there.number,
+                str(error),
+            )
     return Settlement(
         stored.id,
         stored.voucher.key,

@@ -23,7 +23,7 @@ from include.domain.voucher import (
 )
 from include.stages.context import Scope, StageContext, StageResult
 from include.store.engine import reading
-from include.store.reconciliations import Counted, Expected, months_between
+from include.store.reconciliations import Counted, Expected
 from include.store.vouchers import load
 
 log = logging.getLogger(__name__)
@@ -64,10 +64,7 @@ def reconcile(ctx: StageContext, scope: Scope) -> ReconcileResult:
     Raises:
         RetryLater: the ledger cannot be read; nothing is concluded from a partial reading.
     """
-    if scope.date_from:
-        periods = months_between(scope.date_from, scope.date_to or ctx.clock.now().date())
-    else:
-        periods = ctx.store.reconciliations.periods_to_check(ctx.book.id)
+    periods = _periods(ctx, scope)
     found: dict[str, list[Discrepancy]] = defaultdict(list)
     vouchers = listed = foreign = 0
     for number, period in enumerate(periods, 1):
@@ -100,6 +97,17 @@ def reconcile(ctx: StageContext, scope: Scope) -> ReconcileResult:
         discrepancies=len(everything),
         kinds=tuple(Counter(str(item.kind) for item in everything).most_common()),
     )
+
+
+def _periods(ctx: StageContext, scope: Scope) -> list[FiscalPeriod]:
+    """The ledger's periods that touch the scope; without a beginning, those with something new or still open."""
+    if scope.date_from is None:
+        return ctx.store.reconciliations.periods_to_check(ctx.book.id)
+    return [
+        FiscalPeriod.parse(period.code)
+        for period in ctx.ledger.periods()
+        if period.last_day >= scope.date_from and (scope.date_to is None or period.first_day <= scope.date_to)
+    ]
 
 
 def _meet(ctx: StageContext, state: _Period, there: LedgerVoucher) -> None:

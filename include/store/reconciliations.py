@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, and_, delete, exists, func, insert, or_, select, update
@@ -334,12 +334,3 @@ def _discrepancy_row(book: str, period: str, item: Discrepancy, now: datetime) -
         "first_seen_at": now,
         "last_seen_at": now,
     }
-
-
-def months_between(first: date, last: date) -> list[FiscalPeriod]:
-    """Every month that holds a day of the span."""
-    period, periods = FiscalPeriod.of(first), []
-    while period <= FiscalPeriod.of(last):
-        periods.append(period)
-        period = FiscalPeriod(period.year + period.month // 12, period.month % 12 + 1)
-    return periods

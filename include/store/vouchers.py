@@ -197,13 +197,36 @@ class Vouchers:
             return load(connection, ids)
 
     def mark_sending(
-        self, lease: Lease, batch: Sequence[StoredVoucher], dimension_kinds: frozenset[str]
-    ) -> dict[int, str]:
-        """Commit the intent to post before the call is made; returns the content digests by voucher id."""
-        digests = {s.id: content_digest(s.voucher.date, s.voucher.lines, dimension_kinds) for s in batch}
-        v = t.voucher
+        self,
+        lease: Lease,
+        ids: Sequence[int],
+        statuses: Iterable[VoucherStatus],
+        dimension_kinds: frozenset[str],
+    ) -> list[StoredVoucher]:
+        """Commit the intent to post, before the call is made; returns what may be sent, as it stands now.
+
+        A voucher is left out that is no longer in one of these states, or whose document is not accepted any
+        more: another run may have changed either since the batch was read.
+        """
+        v, d = t.voucher, t.source_document
+        now = self.clock.now()
         with writing(self.engine) as connection:
-            leases.check(connection, lease, self.clock.now())
+            leases.check(connection, lease, now)
+            may_go = connection.scalars(
+                select(v.c.id)
+                .join(d, d.c.id == v.c.document_pk)
+                .where(
+                    v.c.id.in_(ids),
+                    v.c.status.in_(list(statuses)),
+                    d.c.is_current,
+                    d.c.disposition == Disposition.ACCEPTED,
+                )
+                .with_for_update()
+            ).all()
+            batch = load(connection, may_go)
+            if not batch:
+                return []
+            digests = {s.id: content_digest(s.voucher.date, s.voucher.lines, dimension_kinds) for s in batch}
             connection.execute(
                 update(v)
                 .where(v.c.id == bindparam("pk"))
@@ -212,12 +235,9 @@ class Vouchers:
             )
             connection.execute(
                 insert(t.posting_attempt),
-                [
-                    _attempt(lease, pk, "intent", self.clock.now(), content_digest=value)
-                    for pk, value in digests.items()
-                ],
+                [_attempt(lease, pk, "intent", now, content_digest=value) for pk, value in digests.items()],
             )
-        return digests
+        return batch
 
     def settle(self, lease: Lease, settlements: Sequence[Settlement], step: str = "outcome") -> None:
         """Record what became of vouchers, with an attempt each and an audit event for those now in the ledger."""

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from include.domain.document import Disposition
-from include.domain.errors import LeaseLost, OutcomeUnknown, RetryLater
+from include.domain.document import Disposition, DocumentStatus
+from include.domain.errors import FixData, LeaseLost, OutcomeUnknown, RetryLater
 from include.domain.money import Money
 from include.domain.period import FiscalPeriod, PeriodState
-from include.domain.voucher import LedgerVoucherState, PostingResult, Voucher, VoucherStatus
+from include.domain.voucher import LedgerVoucherState, PostingResult, Side, Voucher, VoucherStatus
+from include.stages.context import Scope
+from include.stages.extract import extract
+from include.stages.generate import generate
 from include.stages.post import post
+from include.stages.reconcile import reconcile
 from include.store import audit
 from include.store import tables as t
 from include.store.leases import LEASE_S
 from tests.conftest import FakeClock
+from tests.documents import claim, line
 from tests.fakes.ledger import FakeLedger, Loss
 from tests.fakes.source import FakeSource
 from tests.unit.stages.conftest import MakeContext
-from tests.unit.stages.flow import ALL, ready, statuses
+from tests.unit.stages.flow import ALL, accept_all, ready, statuses
 
 
 @pytest.fixture
@@ -213,6 +218,68 @@ def test_a_conflict_that_a_person_settled_in_the_ledger_ends_with_one_voucher(
     result = post(ctx, ALL)
     assert (result.posted, result.conflict) == (1, 0)
     assert once_each(ledger, 1)
+
+
+class Meanwhile(FakeLedger):
+    """Another run does something between the reading of a batch and its sending."""
+
+    __slots__ = ("happens",)
+
+    def ensure_dimensions(self, values: object) -> None:
+        FakeLedger.ensure_dimensions(self, values)  # type: ignore[arg-type]
+        self.happens()
+
+
+def test_a_voucher_whose_document_is_withdrawn_meanwhile_is_not_sent(
+    oa: FakeSource, make_context: MakeContext, clock: FakeClock
+) -> None:
+    ledger = Meanwhile()
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 2)
+
+    def withdraw() -> None:
+        clock.forward(1)
+        oa.change("ID_1", clock.now(), status=DocumentStatus.NULLIFIED)
+        extract(ctx)
+
+    ledger.happens = withdraw
+    assert post(ctx, ALL).posted == 1
+    assert [str(v.key) for v in ledger.vouchers_by_id.values()] == ["VF/acme/hesi/ID_2/expense_claim/1"]
+
+
+def test_what_is_sent_is_what_is_stored_when_it_is_sent(
+    oa: FakeSource, make_context: MakeContext, clock: FakeClock
+) -> None:
+    ledger = Meanwhile()
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 1)
+
+    def change() -> None:
+        ledger.happens = lambda: None
+        clock.forward(1)
+        oa.put(claim(1, line(1, 5000, 0)), at=clock.now())
+        extract(ctx)
+        accept_all(ctx)
+        generate(ctx, ALL)
+
+    ledger.happens = change
+    assert post(ctx, ALL).posted_minor == 5000
+    (there,) = ledger.vouchers_by_id.values()
+    assert sum(x.amount.minor for x in there.lines if x.side is Side.DEBIT) == 5000
+    assert reconcile(ctx, Scope(date(2026, 3, 1), date(9999, 12, 31))).discrepancies == 0
+
+
+def test_a_draft_that_the_ledger_will_not_post_holds_up_nobody_else(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 5)
+    ledger.lose(Loss.DRAFTED)
+    ledger.fail("complete", FixData("会计期间已关闭，无法记账 / the period is closed"))
+    result = post(ctx, ALL)
+    assert (result.posted, result.conflict) == (4, 1)
+    assert post(ctx, ALL).posted == 1
+    assert once_each(ledger, 5)
 
 
 def test_two_runs_of_one_book_do_not_write_at_the_same_time(
