@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,12 +12,13 @@ from include.domain.document import Disposition, DocumentStatus, Reference
 from include.domain.errors import RetryLater
 from include.domain.problems import Problem
 from include.domain.voucher import VoucherStatus
+from include.ports import RawDocument
 from include.stages.context import StageContext
 from include.stages.extract import extract
 from include.store import tables as t
 from tests.builders import StoreBuilder
 from tests.conftest import FakeClock
-from tests.documents import DAY, claim, line
+from tests.documents import DAY, MASTER, claim, line
 from tests.fakes.source import FakeSource
 from tests.unit.stages.conftest import MakeContext
 
@@ -87,6 +89,24 @@ def test_the_proof_fetches_what_the_listing_lost_and_names_what_stays_missing(
     assert '"ID_3"' in proof["difference"]
     oa.unmentioned = set()
     assert extract(ctx).complete
+
+
+def test_what_only_the_listing_lost_is_fetched_by_the_proof(make_context: MakeContext) -> None:
+    class Forgetful(FakeSource):
+        """Leaves a document out of its list of changes, though it has it."""
+
+        __slots__ = ()
+
+        def changes(self, since: datetime) -> Iterator[Sequence[RawDocument]]:
+            for page in FakeSource.changes(self, since):
+                yield [raw for raw in page if raw.document_id != "ID_3"]
+
+    forgetful = Forgetful(name="hesi", records=list(MASTER))
+    for number in range(1, 5):
+        forgetful.put(claim(number))
+    ctx = make_context(forgetful)
+    result = extract(ctx)
+    assert (result.read, result.new, result.complete) == (3, 4, True)
 
 
 def test_drafts_are_kept_but_not_due(oa: FakeSource, make_context: MakeContext) -> None:

@@ -15,7 +15,14 @@ from include.domain.document import Disposition, DocumentStatus
 from include.domain.errors import FixData, LeaseLost, OutcomeUnknown, RetryLater
 from include.domain.money import Money
 from include.domain.period import FiscalPeriod, PeriodState
-from include.domain.voucher import LedgerVoucherState, PostingResult, Side, Voucher, VoucherStatus
+from include.domain.voucher import (
+    LedgerVoucherState,
+    PostingOutcome,
+    PostingResult,
+    Side,
+    Voucher,
+    VoucherStatus,
+)
 from include.stages.context import Scope
 from include.stages.extract import extract
 from include.stages.generate import generate
@@ -245,6 +252,46 @@ def test_a_voucher_whose_document_is_withdrawn_meanwhile_is_not_sent(
     ledger.happens = withdraw
     assert post(ctx, ALL).posted == 1
     assert [str(v.key) for v in ledger.vouchers_by_id.values()] == ["VF/acme/hesi/ID_2/expense_claim/1"]
+
+
+def test_a_voucher_whose_document_is_quarantined_meanwhile_is_not_sent(
+    oa: FakeSource, make_context: MakeContext
+) -> None:
+    ledger = Meanwhile()
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 1)
+
+    def quarantine() -> None:
+        with ctx.store.engine.begin() as connection:
+            connection.execute(update(t.source_document).values(disposition=Disposition.QUARANTINED))
+
+    ledger.happens = quarantine
+    assert post(ctx, ALL).posted == 0
+    assert not ledger.vouchers_by_id
+
+
+@pytest.mark.parametrize(("has_other_content", "status"), [(False, "posted"), (True, "conflict")])
+def test_a_ledger_that_knows_the_key_already_is_believed_only_after_a_comparison(
+    has_other_content: bool, status: str, oa: FakeSource, make_context: MakeContext
+) -> None:
+    class NativeKey(FakeLedger):
+        """Answers EXISTS to a key that it has."""
+
+        __slots__ = ()
+
+        def post(self, vouchers: Sequence[Voucher]) -> Sequence[PostingResult]:
+            return [PostingResult(v.key, PostingOutcome.EXISTS, "1", "记-1") for v in vouchers]
+
+    ledger = NativeKey()
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 1)
+    (stored,) = ctx.store.vouchers.batch("acme", ALL, [VoucherStatus.GENERATED], 1)
+    ledger.ensure_dimensions(d for x in stored.voucher.lines for d in x.dimensions)
+    there = ledger.complete([ledger.draft(stored.voucher)])[0]
+    if has_other_content:
+        ledger.vouchers_by_id[there.ledger_id] = replace(there, date=date(2026, 3, 1))
+    post(ctx, ALL)
+    assert statuses(ctx) == [status]
 
 
 def test_what_is_sent_is_what_is_stored_when_it_is_sent(
