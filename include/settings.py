@@ -113,6 +113,13 @@ class Ledger(_Closed):
     options: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class ResidueAccount(_Closed):
+    """A line of its own for what is left of a split."""
+
+    account: str = Field(min_length=1)
+    """A key of the book's accounts.csv."""
+
+
 class Book(_Closed):
     """One legal entity's ledger in one accounting system, fed by one source."""
 
@@ -127,6 +134,8 @@ class Book(_Closed):
     """Whether documents that fit no book are quarantined here; one book of each source must say yes."""
     ledger: Ledger
     voucher_date: Literal["approved", "paid", "submitted"] = "approved"
+    residue: Literal["largest_line", "last_line"] | ResidueAccount = "largest_line"
+    """Where the last cents of a split go: of fractions, and of foreign lines converted one by one."""
     owner: str = "finance"
     schedule: str = "0 6 * * *"
     pool_slots: int = Field(default=1, ge=1)

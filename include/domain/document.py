@@ -106,11 +106,18 @@ class DocumentLine:
     deductible_tax: int | None
     occurred_on: date | None
     description: str = ""
+    legal_entity: Reference | None = None
+    """Whose expense it is, where that is not the document's legal entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceClaim:
-    """An invoice (发票) put on a line. Amounts in functional minor units; `total` None where not known."""
+    """An invoice or ticket (发票) put on a line. Amounts in functional minor units; `total` None where not known.
+
+    `tax` is the tax printed on it, or what the OA takes for deductible. `exempt` is the part of the total that bears
+    no VAT, such as the civil aviation fund; `occurred_on` the day of issue or travel; `is_named` whether the
+    traveller's identity is on it. None where the OA does not say.
+    """
 
     line_no: int
     invoice_id: str
@@ -118,6 +125,9 @@ class InvoiceClaim:
     claimed: int | None
     tax: int | None
     total: int | None = None
+    exempt: int | None = None
+    occurred_on: date | None = None
+    is_named: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,18 @@ from enum import StrEnum
 
 REFERENCES = {
     "document": ("legal_entity", "department", "submitter", "supplier", "project"),
-    "line": ("fee_type", "department", "project"),
+    "line": ("fee_type", "department", "project", "legal_entity"),
     "write_off": (),
 }
 """Facts that refer to master data: they have a code (for conditions and dimensions) and a name (for summaries)."""
 
-INHERITED = ("department", "project")
-"""References that a line takes from its document where it has none."""
+IS_OWN = "is_own"
+"""Fact of a document or line: its legal entity belongs to the book that makes the voucher, "yes" or "no". A claim that
+several legal entities share is seen by the book of each.
+"""
+
+INHERITED = ("department", "project", "legal_entity", IS_OWN)
+"""What a line takes from its document where it has none of its own."""
 
 TEXTS = {
     "document": {
@@ -118,6 +123,8 @@ class Fact:
 def names_of(scope: str) -> tuple[str, ...]:
     """All facts of a prefix, for messages; properties are open and shown by their pattern."""
     names = [*REFERENCES[scope], *TEXTS[scope], *AMOUNTS[scope]]
+    if scope != "write_off":
+        names.append(IS_OWN)
     if scope == "document":
         names += [*FLAGS, "properties.<name>"]
     return tuple(f"{scope}.{name}" for name in names)
@@ -131,6 +138,7 @@ def fact(path: str) -> Fact | None:
     if name in AMOUNTS[scope]:
         return Fact(scope, name, FactType.AMOUNT)
     is_text = name in REFERENCES[scope] or name in TEXTS[scope]
+    is_text |= name == IS_OWN and scope != "write_off"
     is_text |= scope == "document" and (name in FLAGS or PROPERTY.match(path) is not None)
     return Fact(scope, name, FactType.TEXT) if is_text else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -48,6 +48,7 @@ LINES: Schema = {
     **_reference("fee_type"),
     **_reference("department"),
     **_reference("project"),
+    **_reference("legal_entity"),
     "currency": pl.String,
     "amount_minor": pl.Int64,
     "functional_minor": pl.Int64,
@@ -64,6 +65,32 @@ WRITE_OFFS: Schema = {
     "amount_minor": pl.Int64,
 }
 """Of source_write_off."""
+
+INVOICES: Schema = {
+    "document_pk": pl.Int64,
+    "seq": pl.Int64,
+    "line_no": pl.Int64,
+    "kind": pl.String,
+    "claimed_minor": pl.Int64,
+    "tax_minor": pl.Int64,
+    "total_minor": pl.Int64,
+    "exempt_minor": pl.Int64,
+    "occurred_on": pl.Date,
+    "is_named": pl.Boolean,
+}
+"""Of source_invoice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Documents and their parts, each a frame of its table's columns; further columns and the order of rows do not
+    matter. Parts are joined by `document_pk`, which is the document's `id`.
+    """
+
+    documents: pl.DataFrame
+    lines: pl.DataFrame
+    write_offs: pl.DataFrame
+    invoices: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=INVOICES))
 
 VOUCHERS: Schema = {
     "document_pk": pl.Int64,

@@ -123,6 +123,10 @@ class Entry(_Closed):
     side: Side
     measure: str
     """A measure, or `document.properties.<name>`: a decimal amount in functional currency that the form states."""
+    fraction: Decimal | None = Field(default=None, gt=0, lt=1)
+    """The entry takes this fraction of its measure, half up; of a document's lines together, not of each alone."""
+    less: Sequence[Name] = ()
+    """Other entries of the template, for each of the same, whose amounts are taken off: a share and the rest add up."""
     red: bool = False
     """Negative on its own side (红字)."""
     account: AccountRef
@@ -132,7 +136,8 @@ class Entry(_Closed):
     """Values that the line must have; a document that lacks one is a problem."""
     optional_dimensions: Dimensions = Field(default_factory=dict)
     when: Mapping[str, Predicate] = Field(default_factory=dict)
-    merge: Literal["none", "account_and_dimensions"] = "none"
+    merge: Literal["none", "account_and_dimensions", "day"] = "none"
+    """Lines of equal account, dimensions and currency become one; `day` keeps the days apart on which they occurred."""
     summary: str | None = None
 
     @property
@@ -181,8 +186,13 @@ class Entry(_Closed):
                     f"{kind}: {path!r} 不可用，可选：{known} / not available, choose from: {known}"
                 )
         check_predicates(self.when, scope.sees)
+        if self.merge == "day" and scope is not Scope.LINE:
+            raise ValueError("merge: day 只用于 for_each: line / merge: day is for lines only")
+        if self.fraction is not None and self.less:
+            raise ValueError("fraction 和 less 只写其一 / give fraction or less, not both")
         if self.summary is not None:
-            check_summary(self.summary, ("document",) if self.merge != "none" else scope.sees)
+            prefixes = ("document",) if self.merge != "none" else scope.sees
+            check_summary(self.summary, prefixes, ("line.occurred_on",) if self.merge == "day" else ())
         return self
 
 
@@ -223,7 +233,28 @@ class VoucherTemplate(_Closed):
                 )
         if self.summary is not None:
             check_summary(self.summary, ("document",))
+        self._check_less()
         return self
+
+    def _check_less(self) -> None:
+        by_name = {entry.name: entry for entry in self.lines}
+        for entry in self.lines:
+            for name in entry.less:
+                other = by_name.get(name)
+                if other is None or other.for_each is not entry.for_each or other.less or other is entry:
+                    known = "、".join(
+                        e.name
+                        for e in self.lines
+                        if e is not entry and e.for_each is entry.for_each and not e.less
+                    )
+                    raise ValueError(
+                        f"{entry.name} 的 less: {name!r} 不可用，可选（同为 for_each: {entry.for_each}，且自身没有 less）："
+                        f"{known or '-'} / not available, choose from: {known or '-'}"
+                    )
+
+    def less_of(self, entry: Entry) -> tuple[Entry, ...]:
+        """The entries whose amounts are taken off this one's."""
+        return tuple(other for other in self.lines if other.name in entry.less)
 
     def summary_of(self, entry: Entry) -> str:
         """The pattern of a line's summary: its own, else the template's."""
@@ -251,9 +282,9 @@ def check_predicates(when: Mapping[str, Predicate], prefixes: Sequence[str]) -> 
             )
 
 
-def check_summary(pattern: str, prefixes: tuple[str, ...]) -> None:
-    """Raises ValueError for a placeholder that is not on the list."""
-    known = facts.placeholders_for(prefixes)
+def check_summary(pattern: str, prefixes: tuple[str, ...], further: tuple[str, ...] = ()) -> None:
+    """Raises ValueError for a placeholder that is neither one of the prefixes' nor among `further`."""
+    known = (*facts.placeholders_for(prefixes), *further)
     for name in PLACEHOLDER.findall(pattern):
         if name not in known:
             shown = "、".join(known)

@@ -272,6 +272,7 @@ def _line_rows(pk: int, document: SourceDocument) -> Iterator[dict[str, Any]]:
             **_reference("fee_type", line.fee_type),
             **_reference("department", line.department),
             **_reference("project", line.project),
+            **_reference("legal_entity", line.legal_entity),
             "currency": line.currency,
             "amount_minor": line.amount,
             "functional_minor": line.functional_amount,
@@ -293,6 +294,9 @@ def _invoice_rows(pk: int, document: SourceDocument) -> Iterator[dict[str, Any]]
             "claimed_minor": invoice.claimed,
             "tax_minor": invoice.tax,
             "total_minor": invoice.total,
+            "exempt_minor": invoice.exempt,
+            "occurred_on": invoice.occurred_on,
+            "is_named": invoice.is_named,
         }
 
 

@@ -131,7 +131,7 @@ source_document = Table(
     Column("voucher_no", Text, nullable=False, comment="what the OA shows now"),
     Column("links", Text, nullable=False, comment="JSON list of document ids"),
     Column("properties", Text, nullable=False, comment="JSON object of text"),
-    UniqueConstraint("source", "document_id", "revision"),
+    UniqueConstraint("source", "document_id", "revision", "book"),
     Index("ix_source_document_work", "book", "is_current", "disposition", "business_date"),
     Index("ix_source_document_code", "source", "code"),
     Index("ix_source_document_created", "source", "form_type", "created_at"),
@@ -147,6 +147,7 @@ source_line = Table(
     *_reference("fee_type"),
     *_reference("department"),
     *_reference("project"),
+    *_reference("legal_entity"),
     Column("currency", String(3)),
     Column("amount_minor", BigInteger),
     Column("functional_minor", BigInteger),
@@ -167,6 +168,9 @@ source_invoice = Table(
     Column("claimed_minor", BigInteger),
     Column("tax_minor", BigInteger),
     Column("total_minor", BigInteger),
+    Column("exempt_minor", BigInteger, comment="the part of the total that bears no VAT"),
+    Column("occurred_on", Date, comment="day of issue or travel"),
+    Column("is_named", Boolean, comment="the traveller's identity is on it"),
     Index("ix_source_invoice_invoice_id", "invoice_id"),
 )
 
@@ -247,6 +251,20 @@ completeness_proof = Table(
     Index("ix_completeness_proof_source", "source", "form_type", "id"),
 )
 
+rule_set = Table(
+    "rule_set",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("book", String(64), nullable=False),
+    Column("version", Integer, nullable=False, comment="counts from 1; the highest is in force"),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of what the rules say"),
+    Column("files", LargeBinary, nullable=False, comment="zlib of JSON: path → base64 of the file"),
+    Column("actor", String(160), nullable=False),
+    Column("in_force_from", UtcDateTime, nullable=False),
+    UniqueConstraint("book", "version"),
+    comment="Append-only: every rule set that ever was in force, whole",
+)
+
 voucher = Table(
     "voucher",
     metadata,
@@ -266,6 +284,9 @@ voucher = Table(
     Column("credit_minor", BigInteger, nullable=False),
     Column("attachments", Integer, nullable=False),
     Column("rule_digest", String(64), nullable=False),
+    Column("rule_version", Integer, nullable=False, server_default="0", comment="of rule_set"),
+    Column("relation", String(16), nullable=False, server_default="", comment="reversal or replacement"),
+    Column("original_id", ID, ForeignKey("voucher.id"), index=True, comment="what it reverses or replaces"),
     Column("content_digest", String(64), comment="set when it is sent; never changed afterwards"),
     Column("status", String(16), nullable=False),
     Column(
@@ -396,5 +417,5 @@ audit_event = Table(
     comment="Append-only, each row sealed by the hash of the one before",
 )
 
-APPEND_ONLY = ("source_snapshot", "posting_attempt", "audit_event")
+APPEND_ONLY = ("source_snapshot", "posting_attempt", "audit_event", "rule_set")
 """Tables on which the migration puts triggers that refuse UPDATE and DELETE."""

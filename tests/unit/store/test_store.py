@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, delete, insert, select, text, update
+from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 from sqlalchemy.exc import DatabaseError
 
 from include.domain.errors import FixConfig, LeaseLost, RetryLater
-from include.store import audit, leases
+from include.store import audit, leases, migrate
 from include.store import tables as t
 from include.store.engine import open_engine, reading, writing
 from include.store.leases import LEASE_S, Leases
@@ -162,3 +163,35 @@ def _unlock(connection: object) -> None:
     else:
         for action in ("update", "delete"):
             connection.execute(text(f"DROP TRIGGER audit_event_no_{action}"))  # type: ignore[attr-defined]
+
+
+def test_a_store_of_the_first_schema_is_brought_up_with_its_rows(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    config = migrate._config()  # noqa: SLF001 - the public way goes to the newest schema only
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        _insert_old(connection, "source_snapshot", id=1)
+        _insert_old(connection, "source_document", id=1, code="B0001", snapshot_id=1)
+        _insert_old(connection, "source_write_off", document_pk=1, seq=1, amount_minor=100)
+    with pytest.raises(FixConfig, match="store migrate"):
+        ensure_current(engine)
+
+    upgrade(engine)
+    ensure_current(engine)
+
+    with reading(engine) as connection:
+        assert connection.scalar(select(t.source_document.c.code)) == "B0001"
+        assert connection.scalar(select(t.source_write_off.c.amount_minor)) == 100
+        context = MigrationContext.configure(connection, opts={"version_table": "store_version"})
+        assert compare_metadata(context, t.metadata) == []
+    with pytest.raises(DatabaseError, match="append-only"), writing(engine) as connection:
+        connection.execute(text("DELETE FROM source_snapshot"))
+
+
+def _insert_old(connection: Connection, table: str, **values: object) -> None:
+    """A row of an earlier schema; what must not be NULL and is not given is the empty text."""
+    needed = connection.exec_driver_sql(f"PRAGMA table_info({table})").all()
+    row = {name: "" for _, name, _, not_null, default, _ in needed if not_null and default is None} | values
+    marks = ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"), row)  # noqa: S608
