@@ -5,7 +5,7 @@
 """
 
 from include.rules.compile import generate
-from include.rules.frames import Generated
+from include.rules.frames import Generated, Sources
 from include.rules.ruleset import RuleSet, check_accounts, load_rules
 
-__all__ = ["Generated", "RuleSet", "check_accounts", "generate", "load_rules"]
+__all__ = ["Generated", "RuleSet", "Sources", "check_accounts", "generate", "load_rules"]

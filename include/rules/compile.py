@@ -12,26 +12,24 @@ from include.domain.money import currency_decimals
 from include.domain.voucher import Side
 from include.rules.balance import voucher_problems, vouchers_of
 from include.rules.entries import LINES_MADE, entry_lines
-from include.rules.frames import PROBLEMS, VOUCHER_LINES, VOUCHERS, Generated, stacked
+from include.rules.frames import PROBLEMS, VOUCHER_LINES, VOUCHERS, Generated, Sources, stacked
 from include.rules.prepare import Prepared, prepare
+from include.rules.residue import conversion_lines, residue_account
 from include.rules.ruleset import RuleSet
 from include.rules.selection import reasons, selected_templates, selection_problems, unusable
 from include.settings import Book
 
 
-def generate(
-    ruleset: RuleSet, book: Book, documents: pl.DataFrame, lines: pl.DataFrame, write_offs: pl.DataFrame
-) -> Generated:
+def generate(ruleset: RuleSet, book: Book, sources: Sources) -> Generated:
     """Vouchers of documents, by a book's rules.
-
-    The frames hold the columns of source_document, source_line and source_write_off that rules read (see frames.py),
-    `document_pk` being `source_document.id`; further columns and the order of rows do not matter.
 
     Raises:
         ValueError: a frame lacks a column.
+        FixConfig: the book's residue policy names an account that the rules do not have.
     """
+    residue_account(ruleset, book)
     decimals = currency_decimals(book.currency)
-    prepared = prepare(ruleset, decimals, documents, lines, write_offs)
+    prepared = prepare(ruleset, book, decimals, sources)
     whole = prepared.documents.with_columns(source_line_no=pl.lit(0, pl.Int64))
     problems = unusable(whole, book)
     usable = _without(whole, problems)
@@ -39,7 +37,7 @@ def generate(
     problems += selection_problems(ruleset, usable, selected)
     selected = _without(selected, problems)
     silent, speaking = selected.filter("is_silent"), selected.filter(~pl.col("is_silent"))
-    journal, found = _journal(ruleset, prepared, speaking, decimals)
+    journal, found = _journal(ruleset, book, prepared, speaking)
     problems += found
     # A document whose lines could not all be made does not balance either: one cause, one problem.
     vouchers = _without(vouchers_of(ruleset, speaking, journal, usable, book), problems)
@@ -62,7 +60,7 @@ def _without(frame: pl.DataFrame, problems: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _journal(
-    ruleset: RuleSet, prepared: Prepared, selected: pl.DataFrame, decimals: int
+    ruleset: RuleSet, book: Book, prepared: Prepared, selected: pl.DataFrame
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """All lines of all entries of the selected templates, and the problems on the way."""
     made, problems = [pl.DataFrame(schema=LINES_MADE)], []
@@ -72,10 +70,12 @@ def _journal(
             continue
         documents = prepared.documents.join(picked, on="pk", how="semi")
         for entry_index in range(len(template.spec.lines)):
-            lines, found = entry_lines(ruleset, prepared, documents, decimals, (index, entry_index))
+            lines, found = entry_lines(ruleset, book, prepared, documents, (index, entry_index))
             made.append(lines)
             problems += found
-    return pl.concat(made), problems
+    journal = pl.concat(made)
+    left_over = conversion_lines(ruleset, book, journal, selected, prepared.documents)
+    return pl.concat([journal, left_over]), problems
 
 
 def _numbered(journal: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +86,7 @@ def _numbered(journal: pl.DataFrame) -> pl.DataFrame:
         pl.col("side") == Side.CREDIT.value,
         # Lines that are not merged differ in what they are of, merged ones in what they were merged by.
         *(pl.col(n) for n in ("entry_index", "source_line_no", "portion_no")),
-        *(pl.col(n) for n in ("account", "dimensions", "transaction_currency")),
+        *(pl.col(n) for n in ("account", "dimensions", "transaction_currency", "day")),
     ]
     # Numbers count from the first line of each voucher, which is the last row where document or event changed.
     row = pl.int_range(pl.len())

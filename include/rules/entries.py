@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import polars as pl
 
+from include.domain.money import currency_decimals
 from include.domain.problems import ProblemOwner
-from include.rules.facts import FactType, Measure, Scope
+from include.rules.amounts import amount_columns, with_amounts
+from include.rules.facts import FactType
 from include.rules.findings import (
     WORDS,
     document_en,
@@ -21,11 +23,13 @@ from include.rules.findings import (
     words,
 )
 from include.rules.frames import Schema
-from include.rules.lookup import bound, lookup
-from include.rules.prepare import DOCUMENT_AMOUNTS, Needs, Prepared
+from include.rules.lookup import lookup
+from include.rules.prepare import DAY, Needs, Prepared
+from include.rules.residue import residue_lines
 from include.rules.ruleset import RuleSet, Template
-from include.rules.schema import PLACEHOLDER, Entry, Predicate
+from include.rules.schema import PLACEHOLDER, Entry
 from include.rules.tables import ACCOUNTS_FILE
+from include.settings import Book
 
 SUMMARY_LENGTH = 200
 """Characters; ledgers cut at 255 bytes to 255 characters, and a cut summary of ours should look the same in all."""
@@ -38,6 +42,7 @@ LINES_MADE: Schema = {
     "side": pl.String,
     "source_line_no": pl.Int64,
     "portion_no": pl.Int64,
+    "day": pl.String,
     "amount": pl.Int128,
     "transaction_currency": pl.String,
     "transaction": pl.Int128,
@@ -51,41 +56,28 @@ LINES_MADE: Schema = {
     "table_row": pl.Int64,
 }
 _BASE = ("pk", "date", "functional_currency", "document_currency", "document.code#name")
-_SETTLEMENTS = (Measure.WRITTEN_OFF, Measure.COMPANY_PAID, Measure.PAYABLE, Measure.REFUND)
-
-
-def condition(when: Mapping[str, Predicate], decimals: int) -> pl.Expr:
-    """Whether all predicates hold, over a frame with the facts' columns; never null."""
-    result = pl.lit(True)
-    for path, predicate in when.items():
-        result = result & _holds(path, predicate, decimals)
-    return result
 
 
 def entry_lines(
-    ruleset: RuleSet, prepared: Prepared, documents: pl.DataFrame, decimals: int, position: tuple[int, int]
+    ruleset: RuleSet, book: Book, prepared: Prepared, documents: pl.DataFrame, position: tuple[int, int]
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """The lines (LINES_MADE) that entry `position` (template, entry) makes of `documents`, zero amounts left out; and
     the problems of documents that could not have theirs.
     """
     template, index = ruleset.templates[position[0]], position[1]
-    entry = template.spec.lines[index]
+    entry, decimals = template.spec.lines[index], currency_decimals(book.currency)
     needs = Needs.of_entry(ruleset, template.spec, entry)
     pattern = template.spec.summary_of(entry)
     is_document_wide = all(name.startswith("document.") for name in PLACEHOLDER.findall(pattern))
     its = documents.select(
         *_BASE,
-        *_amount_columns(entry, documents),
+        *amount_columns(template.spec, entry, documents),
         *(column for column in needs.columns("document") if column not in _BASE),
         *([_summary(pattern).alias("summary")] if is_document_wide else []),
     )
     frame = prepared.joined(entry.for_each, its, needs)
-    if entry.when:
-        frame = frame.filter(condition(entry.when, decimals))
-    amount, currency, transaction = _amounts(entry)
-    frame = frame.with_columns(amount.alias("amount")).with_columns(
-        currency.alias("transaction_currency"), transaction.alias("transaction")
-    )
+    frame = with_amounts(frame, template.spec, entry, decimals, book)
+    left_over = _left_over(ruleset, frame, book)
     problems = [_missing_amount(frame, template, index, entry)]
     # A line without an amount is in `problems`; a line of zero says nothing and is left out.
     frame = frame.filter(pl.col("amount") != 0)
@@ -103,8 +95,17 @@ def entry_lines(
         "table_row",
         _dimensions(entry, chosen_by_row="kinds" in frame.columns).alias("dimensions"),
         "summary" if is_document_wide else _summary(pattern).alias("summary"),
+        (pl.col(DAY) if entry.merge == "day" else pl.lit(None, pl.String)).alias("day"),
+        pl.lit(_table_file(ruleset, entry)).alias("table_name"),
     )
-    return _described(ruleset, _merged(lines) if entry.merge != "none" else lines, position), problems
+    made = _merged(lines) if entry.merge != "none" else lines
+    return _described(ruleset, pl.concat([made.select(left_over.columns), left_over]), position), problems
+
+
+def _left_over(ruleset: RuleSet, frame: pl.DataFrame, book: Book) -> pl.DataFrame:
+    """A line for what fractions leave, where the book keeps that on an account of its own."""
+    left = frame.group_by("pk").agg(pl.col("residue", "document.code#name").first())
+    return residue_lines(ruleset, book, left.filter(pl.col("residue") != 0))
 
 
 def _described(ruleset: RuleSet, lines: pl.DataFrame, position: tuple[int, int]) -> pl.DataFrame:
@@ -122,84 +123,7 @@ def _described(ruleset: RuleSet, lines: pl.DataFrame, position: tuple[int, int])
         template=pl.lit(template.trace_name),
         template_line=pl.lit(template.entry_lines[position[1]]),
         entry=pl.lit(entry.name),
-        table_name=pl.lit(_table_file(ruleset, entry)),
     ).select(pl.col(name).cast(dtype) for name, dtype in LINES_MADE.items())
-
-
-def _holds(path: str, predicate: Predicate, decimals: int) -> pl.Expr:
-    value = pl.col(path)
-    if predicate.equals is not None:
-        result = value == predicate.equals
-    elif predicate.any_of is not None:
-        result = value.is_in(list(predicate.any_of))
-    elif predicate.prefix is not None:
-        result = value.str.starts_with(predicate.prefix)
-    elif predicate.range is not None:
-        result = value.is_not_null()
-        start = bound(predicate.range.start, decimals, is_start=True)
-        end = bound(predicate.range.end, decimals, is_start=False)
-        if start is not None:
-            result = result & (value >= start)
-        if end is not None:
-            result = result & (value <= end)
-    elif predicate.is_missing:
-        result = value.is_null()
-    else:
-        result = value.is_not_null()
-    return result.fill_null(False)
-
-
-def _amount_columns(entry: Entry, documents: pl.DataFrame) -> list[str]:
-    if entry.measure_property:
-        return [f"property:{entry.measure_property}"]
-    if entry.for_each is not Scope.DOCUMENT:
-        return []
-    return [name for name in (*DOCUMENT_AMOUNTS, "document_tax") if name in documents.columns]
-
-
-def _amounts(entry: Entry) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """Functional amount, currency and amount of the transaction; the last two null where there is no foreign one.
-
-    A line's own foreign amount goes with it; its deductible tax takes its share of it, half up, and the net the rest.
-    What settles a document (payable, company-paid, written off) is foreign only where it settles the whole of a
-    document in one foreign currency: a part of it was agreed in functional currency.
-    """
-    nothing = pl.lit(None, pl.Int128)
-    if entry.measure_property:
-        return pl.col(f"property:{entry.measure_property}"), pl.lit(None, pl.String), nothing
-    measure = Measure(entry.measure)
-    if entry.for_each is Scope.WRITE_OFF:
-        return pl.col("write_off_amount"), pl.lit(None, pl.String), nothing
-    if entry.for_each is Scope.LINE:
-        gross, tax, total, currency = (
-            pl.col(n) for n in ("line_gross", "line_tax", "line_amount", "line_currency")
-        )
-    else:
-        gross, tax = pl.col("gross"), pl.col("document_tax")
-        total, currency = pl.col("transaction_gross"), pl.col("document_currency")
-    foreign = pl.when(currency != pl.col("functional_currency")).then(currency)
-    if measure in _SETTLEMENTS:
-        amount = {
-            Measure.WRITTEN_OFF: pl.col("written_off"),
-            Measure.COMPANY_PAID: pl.col("company_paid"),
-            Measure.PAYABLE: pl.col("payable").clip(lower_bound=0),
-            Measure.REFUND: (pl.col("payable") * -1).clip(lower_bound=0),
-        }[measure]
-        whole = pl.when(foreign.is_not_null() & (pl.col("amount") == gross))
-        return amount, whole.then(currency), whole.then(total)
-    if measure is Measure.GROSS:
-        return gross, foreign, pl.when(foreign.is_not_null()).then(total)
-    share = _share(total, tax, gross)
-    if measure is Measure.DEDUCTIBLE_TAX:
-        return tax, foreign, pl.when(foreign.is_not_null()).then(share)
-    return gross - tax, foreign, pl.when(foreign.is_not_null()).then(total - share)
-
-
-def _share(total: pl.Expr, part: pl.Expr, whole: pl.Expr) -> pl.Expr:
-    """`total × part / whole`, half up in size, in integers; zero where the whole is zero. `total` and `whole` have one sign."""
-    size, divisor = total.abs() * part.abs(), whole.abs()
-    rounded = size // divisor + (2 * (size % divisor) >= divisor).cast(pl.Int128)
-    return pl.when(whole == 0).then(pl.lit(0, pl.Int128)).otherwise(rounded * part.sign())
 
 
 def _missing_amount(frame: pl.DataFrame, template: Template, index: int, entry: Entry) -> pl.DataFrame:
@@ -266,7 +190,7 @@ def _with_account(
     if account.table is None:
         keyed = ruleset.accounts[account.key or ""]
         return frame.with_columns(
-            pl.lit(keyed.account).alias("account"), pl.lit(keyed.row).alias("table_row")
+            pl.lit(keyed.account).alias("account"), pl.lit(keyed.row, pl.Int64).alias("table_row")
         ), []
     table = ruleset.tables[account.table]
     paths = [fact.path for fact in table.conditions]
@@ -383,14 +307,14 @@ def _merged(lines: pl.DataFrame) -> pl.DataFrame:
     """
     number = pl.col("source_line_no")
     return (
-        lines.group_by("pk", "account", "dimensions", "transaction_currency")
+        lines.group_by("pk", "account", "dimensions", "transaction_currency", "day")
         .agg(
             pl.when(number.min() == number.max()).then(number.min()).otherwise(0).alias("source_line_no"),
             pl.col("portion_no").min(),
             pl.col("amount").sum(),
             pl.col("transaction").sum(),
             pl.col("table_row").min(),
-            pl.col("summary").first(),
+            pl.col("summary", "table_name").first(),
         )
         .filter(pl.col("amount") != 0)
     )

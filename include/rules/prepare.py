@@ -13,18 +13,20 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from include.rules import facts
+from include.rules import facts, residue
 from include.rules.facts import PROPERTY, FactType, Measure, Scope
 from include.rules.findings import on_one_line
-from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS, shaped
+from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS, Sources, shaped
 from include.rules.ruleset import RuleSet
 from include.rules.schema import PLACEHOLDER, Entry, VoucherTemplate
+from include.settings import Book
 
 _JSON_ESCAPES = {c: json.dumps(c)[1:-1] for c in ['"', "\\", *map(chr, range(32))]}
 _UNSAFE = r'["\\\x00-\x1f]'
 _INHERITING = frozenset(f"line.{name}" for name in facts.INHERITED)
 DOCUMENT_AMOUNTS = ("gross", "transaction_gross", "written_off", "company_paid", "payable")
 LINE_AMOUNTS = ("line_currency", "line_amount", "line_gross", "line_tax")
+DAY = "line.occurred_on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,10 @@ class Needs:
         """What the lines of one entry are made of, and what its messages name."""
         conditions = ruleset.tables[entry.account.table].conditions if entry.account.table else ()
         asked = {fact.path for fact in conditions}
+        amounts = (entry, *template.less_of(entry))
+        days = {DAY} if entry.merge == "day" else set()
         return cls(
-            values=frozenset({*entry.when, *asked}),
+            values=frozenset({*(path for one in amounts for path in one.when), *asked, *days}),
             names=frozenset(
                 {
                     "document.code",
@@ -51,7 +55,7 @@ class Needs:
                 }
             ),
             dimensions=frozenset({*entry.dimensions.values(), *entry.optional_dimensions.values()}),
-            amount_properties=frozenset(filter(None, [entry.measure_property])),
+            amount_properties=frozenset(filter(None, [one.measure_property for one in amounts])),
         ).with_inherited()
 
     @classmethod
@@ -116,14 +120,12 @@ class Prepared:
         )
 
 
-def prepare(
-    ruleset: RuleSet, decimals: int, documents: pl.DataFrame, lines: pl.DataFrame, write_offs: pl.DataFrame
-) -> Prepared:
+def prepare(ruleset: RuleSet, book: Book, decimals: int, sources: Sources) -> Prepared:
     """Facts of all documents; `decimals` are the functional currency's, for amounts that stand in properties."""
     needs = Needs.of(ruleset)
-    raw_documents = shaped(documents, DOCUMENTS, "documents")
-    raw_lines = shaped(lines, LINES, "lines")
-    raw_write_offs = shaped(write_offs, WRITE_OFFS, "write_offs")
+    raw_documents = shaped(sources.documents, DOCUMENTS, "documents")
+    raw_lines = shaped(sources.lines, LINES, "lines")
+    raw_write_offs = shaped(sources.write_offs, WRITE_OFFS, "write_offs")
     prepared = raw_documents.select(
         pl.col("id").alias("pk"),
         pl.col("business_date").alias("date"),
@@ -134,8 +136,10 @@ def prepare(
         "properties",
         pl.col("kind").alias("document_kind"),
         *(pl.col(f"{name}_minor").cast(pl.Int128).alias(name) for name in DOCUMENT_AMOUNTS),
-        *_facts(needs, "document", raw_documents),
+        *_facts(needs, "document", raw_documents, book),
     )
+    raw_lines, residues = residue.settle_conversion(raw_documents, raw_lines, book)
+    prepared = prepared.join(residues, on="pk", how="left").with_columns(pl.col("residue").fill_null(0))
     prepared = _with_properties(prepared, needs, decimals)
     if _uses_document_tax(ruleset):
         prepared = _with_tax(prepared, raw_lines)
@@ -149,25 +153,27 @@ def prepare(
             pl.col("amount_minor").cast(pl.Int128).alias("line_amount"),
             pl.col("functional_minor").cast(pl.Int128).alias("line_gross"),
             pl.col("tax_minor").cast(pl.Int128).alias("line_tax"),
-            *_facts(needs, "line", raw_lines),
+            *_facts(needs, "line", raw_lines, book),
         ),
         raw_write_offs.select(
             pl.col("document_pk").alias("pk"),
             pl.lit(0, pl.Int64).alias("source_line_no"),
             pl.col("seq").alias("portion_no"),
             pl.col("amount_minor").cast(pl.Int128).alias("write_off_amount"),
-            *_facts(needs, "write_off", raw_write_offs),
+            *_facts(needs, "write_off", raw_write_offs, book),
         ),
     )
 
 
-def _facts(needs: Needs, scope: str, frame: pl.DataFrame) -> Iterator[pl.Expr]:
+def _facts(needs: Needs, scope: str, frame: pl.DataFrame, book: Book) -> Iterator[pl.Expr]:
     """The fact columns of a raw frame; those of properties and of computed facts come from elsewhere."""
     for column in needs.columns(scope):
         path, _, part = column.partition("#")
         if PROPERTY.match(path) or path in facts.COMPUTED:
             continue
-        if part == "dim":
+        if path.endswith(f".{facts.IS_OWN}"):
+            yield _is_own(scope, book).alias(column)
+        elif part == "dim":
             yield _dimension(path, frame).alias(column)
         elif part == "name":
             yield _name(path).alias(column)
@@ -227,6 +233,21 @@ def _value(path: str) -> pl.Expr:
     if name in facts.REFERENCES[scope]:
         return pl.coalesce(_present(pl.col(f"{name}_code")), _present(pl.col(f"{name}_id")))
     return _present(pl.col(facts.TEXTS[scope][name]).cast(pl.String))
+
+
+def _is_own(scope: str, book: Book) -> pl.Expr:
+    """Whose expense it is; a line without a legal entity of its own has its document's (null here)."""
+    entities = list(book.legal_entities)
+    own = pl.any_horizontal(
+        pl.col(f"legal_entity_{part}").is_in(entities).fill_null(False) for part in ("id", "code")
+    )
+    is_given = pl.any_horizontal(
+        _present(pl.col(f"legal_entity_{part}")).is_not_null() for part in ("id", "code")
+    )
+    text = pl.when(own).then(pl.lit("yes")).otherwise(pl.lit("no"))
+    if scope == "line":
+        return pl.when(is_given).then(text)
+    return pl.when(is_given).then(text).otherwise(pl.lit("yes" if book.receives_unassigned else "no"))
 
 
 def _name(path: str) -> pl.Expr:

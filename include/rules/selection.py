@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from include.domain.problems import ProblemOwner
-from include.rules.entries import condition
+from include.rules.conditions import condition
 from include.rules.findings import document_en, document_zh, findings, words
 from include.rules.frames import NO_VOUCHER
 from include.rules.ruleset import RuleSet

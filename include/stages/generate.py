@@ -12,7 +12,7 @@ from include.domain.money import format_minor
 from include.domain.problems import Problem, ProblemOwner, Stage
 from include.domain.voucher import VoucherKey
 from include.quality import gate
-from include.rules import Generated, load_rules
+from include.rules import Generated, Sources, load_rules
 from include.rules import generate as apply_rules
 from include.stages.context import Scope, StageContext, StageResult
 
@@ -49,14 +49,15 @@ def generate(ctx: StageContext, scope: Scope) -> GenerateResult:
     documents = vouchers = no_voucher = 0
     quarantined: set[int] = set()
     debit_minor = 0
-    for frames in ctx.store.vouchers.frames_to_generate(ctx.book.id, scope, CHUNK):
-        made = apply_rules(ruleset, ctx.book, *frames)
+    for parts in ctx.store.vouchers.frames_to_generate(ctx.book.id, scope, CHUNK):
+        frames = Sources(*parts)
+        made = apply_rules(ruleset, ctx.book, frames)
         problems = _problems_of(made.problems)
-        _save(ctx, frames[0], made, ruleset.digest)
+        _save(ctx, frames.documents, made, ruleset.digest)
         ctx.store.documents.set_no_voucher(dict(made.no_voucher.select("document_pk", "reason").iter_rows()))
-        outcome = {pk: problems.get(pk, []) for pk in frames[0]["id"]}
+        outcome = {pk: problems.get(pk, []) for pk in frames.documents["id"]}
         ctx.store.documents.quarantine(ctx.book.id, Stage.GENERATE, outcome, ctx.clock.now())
-        documents += frames[0].height
+        documents += frames.documents.height
         vouchers += made.vouchers.height
         no_voucher += made.no_voucher.height
         debit_minor += int(made.vouchers["debit_minor"].sum())

@@ -68,12 +68,10 @@ class Vouchers:
         self.engine = engine
         self.clock = clock
 
-    def frames_to_generate(
-        self, book: str, scope: Scope, size: int
-    ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
-        """Accepted documents without a sent voucher, `size` at a time, with their lines and written-off loans.
+    def frames_to_generate(self, book: str, scope: Scope, size: int) -> Iterator[tuple[pl.DataFrame, ...]]:
+        """Accepted documents without a sent voucher, `size` at a time, with their lines, written-off loans, invoices.
 
-        Columns are those of the tables `source_document`, `source_line`, `source_write_off`.
+        Columns are those of the tables `source_document`, `source_line`, `source_write_off`, `source_invoice`.
         """
         d = t.source_document
         last = 0
@@ -95,10 +93,10 @@ class Vouchers:
                     return
                 parts = [
                     _frame(connection, select(table).where(table.c.document_pk.in_(select(pks.c.id))), table)
-                    for table in (t.source_line, t.source_write_off)
+                    for table in (t.source_line, t.source_write_off, t.source_invoice)
                 ]
             last = int(documents["id"].max())  # type: ignore[arg-type] # the column is never empty here
-            yield documents, parts[0], parts[1]
+            yield (documents, *parts)
 
     def save_generated(
         self,

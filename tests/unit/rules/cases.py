@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from include.domain.money import format_minor, parse_minor, to_decimal
-from include.rules import Generated, RuleSet, generate, load_rules
+from include.rules import Generated, RuleSet, Sources, generate, load_rules
 from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS
 from include.settings import Book, Label, Ledger, load_settings
 
@@ -93,6 +93,7 @@ def line(pk: int = 1, no: int = 1, amount: int | None = 10_000, **fields: Any) -
         "fee_type": "COST13 酒店住宿",
         "department": None,
         "project": None,
+        "legal_entity": None,
         "currency": "CNY",
         "amount_minor": amount,
         "functional_minor": amount,
@@ -101,7 +102,7 @@ def line(pk: int = 1, no: int = 1, amount: int | None = 10_000, **fields: Any) -
         "description": "",
         **fields,
     }
-    for name in ("fee_type", "department", "project"):
+    for name in ("fee_type", "department", "project", "legal_entity"):
         row |= reference(name, row.pop(name))
     return row
 
@@ -117,9 +118,11 @@ def run(
     lines: Sequence[Row] = (),
     write_offs: Sequence[Row] = (),
 ) -> Generated:
-    return generate(
-        rules,
-        of,
+    return generate(rules, of, sources(documents, lines, write_offs))
+
+
+def sources(documents: Sequence[Row], lines: Sequence[Row] = (), write_offs: Sequence[Row] = ()) -> Sources:
+    return Sources(
         pl.DataFrame(documents, schema=DOCUMENTS),
         pl.DataFrame(lines, schema=LINES),
         pl.DataFrame(write_offs, schema=WRITE_OFFS),

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from include.domain.money import MAX_MINOR
-from include.rules import RuleSet, generate, load_rules
+from include.rules import RuleSet, Sources, generate, load_rules
 from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS
 from tests.unit.rules.cases import (
     DAY,
@@ -358,9 +358,8 @@ def test_untyped_and_further_columns_do_no_harm() -> None:
     documents = pl.DataFrame([document()]).with_columns(
         disposition=pl.lit("accepted"), project_id=pl.lit(None)
     )
-    made = generate(
-        RULES, BOOK, documents, pl.DataFrame([line()], schema=LINES), pl.DataFrame(schema=WRITE_OFFS)
-    )
+    parts = (pl.DataFrame([line()], schema=LINES), pl.DataFrame(schema=WRITE_OFFS))
+    made = generate(RULES, BOOK, Sources(documents, *parts))
     assert made.vouchers.height == 1
 
 
@@ -369,9 +368,11 @@ def test_a_missing_column_is_a_programmers_error() -> None:
         generate(
             RULES,
             BOOK,
-            pl.DataFrame(schema=DOCUMENTS).drop("gross_minor"),
-            pl.DataFrame(schema=LINES),
-            pl.DataFrame(schema=WRITE_OFFS),
+            Sources(
+                pl.DataFrame(schema=DOCUMENTS).drop("gross_minor"),
+                pl.DataFrame(schema=LINES),
+                pl.DataFrame(schema=WRITE_OFFS),
+            ),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -34,18 +36,21 @@ def upgrade() -> None:
         batch.create_unique_constraint(
             op.f("uq_source_document_source"), ["source", "document_id", "revision", "book"]
         )
-    for column in (
-        sa.Column("exempt_minor", sa.BigInteger(), comment="the part of the total that bears no VAT"),
-        sa.Column("occurred_on", sa.Date(), comment="day of issue or travel"),
-        sa.Column("is_named", sa.Boolean(), comment="the traveller's identity is on it"),
-    ):
-        op.add_column("source_invoice", column)
-    for column in (
-        sa.Column("legal_entity_id", sa.String(128)),
-        sa.Column("legal_entity_code", sa.String(128), server_default="", nullable=False),
-        sa.Column("legal_entity_name", sa.Text(), server_default="", nullable=False),
-    ):
-        op.add_column("source_line", column)
+    columns: dict[str, tuple[sa.Column[Any], ...]] = {
+        "source_invoice": (
+            sa.Column("exempt_minor", sa.BigInteger(), comment="the part of the total that bears no VAT"),
+            sa.Column("occurred_on", sa.Date(), comment="day of issue or travel"),
+            sa.Column("is_named", sa.Boolean(), comment="the traveller's identity is on it"),
+        ),
+        "source_line": (
+            sa.Column("legal_entity_id", sa.String(128)),
+            sa.Column("legal_entity_code", sa.String(128), server_default="", nullable=False),
+            sa.Column("legal_entity_name", sa.Text(), server_default="", nullable=False),
+        ),
+    }
+    for table, added in columns.items():
+        for column in added:
+            op.add_column(table, column)
     op.add_column(
         "voucher",
         sa.Column("rule_version", sa.Integer(), server_default="0", nullable=False, comment="of rule_set"),
