@@ -129,7 +129,7 @@ def rules_with(template: Template | None) -> RuleSet:
     return RULES if template is None else replace(RULES, templates=(template,))
 
 
-def assert_sound(made: Generated, documents: list[Row]) -> None:
+def assert_sound(made: Generated, documents: list[Row], currency: str = "CNY") -> None:
     """Every document in one place, and every voucher one that the domain accepts."""
     places = Counter(made.vouchers["document_pk"].unique().to_list())
     places.update(made.no_voucher["document_pk"].to_list())
@@ -141,20 +141,20 @@ def assert_sound(made: Generated, documents: list[Row]) -> None:
             VoucherKey("b", "s", str(head["document_pk"]), head["event"], 1),
             head["word"],
             head["date"],
-            tuple(journal_line(row) for row in own.iter_rows(named=True)),
+            tuple(journal_line(row, currency) for row in own.iter_rows(named=True)),
         )
         assert voucher.total.minor == head["debit_minor"] == head["credit_minor"]
         assert own["line_no"].to_list() == list(range(1, own.height + 1))
         assert own["side"].to_list() == sorted(own["side"], key=["debit", "credit"].index)
 
 
-def journal_line(row: dict[str, Any]) -> JournalLine:
+def journal_line(row: dict[str, Any], currency: str = "CNY") -> JournalLine:
     foreign = row["transaction_currency"]
     return JournalLine(
         row["line_no"],
         Side(row["side"]),
         row["account"],
-        Money(row["amount_minor"], "CNY"),
+        Money(row["amount_minor"], currency),
         row["summary"],
         tuple(
             AuxiliaryDimension(*d)
