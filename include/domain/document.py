@@ -67,6 +67,14 @@ class Disposition(StrEnum):
     NO_VOUCHER = "no_voucher"  # accepted, and a rule says that it makes none
 
 
+class BookRole(StrEnum):
+    """What a document is to a book that has a row of it. Every stored document has one current HOME row."""
+
+    HOME = "home"  # its own legal entity belongs to the book, or to none and the book receives such documents
+    SHARE = "share"  # lines of it are expenses of the book's legal entities
+    LEFT = "left"  # it has nothing to do with the book any more, but a voucher of it was sent from here
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Something the OA refers to: `id` is its key there, `code` the stable code people use, `name` for reading.

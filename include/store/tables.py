@@ -95,6 +95,7 @@ source_document = Table(
     Column("revision", Integer, nullable=False, comment="counts accounting-relevant changes from 1"),
     Column("is_current", Boolean, nullable=False),
     Column("book", String(64), nullable=False),
+    Column("role", String(8), nullable=False, server_default="home", comment="home, share or left"),
     Column("content_digest", String(64), nullable=False),
     Column("snapshot_id", ID, ForeignKey("source_snapshot.id"), nullable=False),
     Column("code", String(128), nullable=False),

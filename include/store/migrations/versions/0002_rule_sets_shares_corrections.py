@@ -36,6 +36,11 @@ def upgrade() -> None:
         batch.create_unique_constraint(
             op.f("uq_source_document_source"), ["source", "document_id", "revision", "book"]
         )
+        batch.add_column(
+            sa.Column(
+                "role", sa.String(8), server_default="home", nullable=False, comment="home, share or left"
+            )
+        )
     columns: dict[str, tuple[sa.Column[Any], ...]] = {
         "source_invoice": (
             sa.Column("exempt_minor", sa.BigInteger(), comment="the part of the total that bears no VAT"),
@@ -108,4 +113,5 @@ def downgrade() -> None:
         batch.create_unique_constraint(
             op.f("uq_source_document_source"), ["source", "document_id", "revision"]
         )
+        batch.drop_column("role")
     op.drop_table("rule_set")
