@@ -1,7 +1,7 @@
-"""Decision tables (决策表): CSV files that map facts to an account, edited in a spreadsheet.
+"""Decision tables (决策表): CSV files or workbooks that map facts to an account, edited in a spreadsheet.
 
 Columns: any number of conditions (names of facts, see facts.py), `priority`, `valid_from`, `valid_to`, `note`, and the
-output `account`. A condition cell is one of
+output, `account` in most tables. A condition cell is one of
 
     D01            this value                D01|D02    one of these values
     D*             begins with D             100..500   from 100 to 500, both included (amounts, major units)
@@ -18,27 +18,30 @@ problem for the document, as is no row at all.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from include.rules import facts
+from include.rules.cells import ColumnKind
 from include.rules.facts import Fact, FactType
+from include.rules.sheets import SUFFIXES, UNREAD_SUFFIXES, Sheet, capped, read_sheet
 
 CONTROL_COLUMNS = ("priority", "valid_from", "valid_to", "dimensions", "note")
 OUTPUT = "account"
 ACCOUNTS_FILE = "accounts.csv"
 ANY, MISSING, PRESENT = "*", "<missing>", "<present>"
 MAX_PRIORITY = 9999
-EXCEL_ERRORS = ("#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!")
 _RANGE = re.compile(r"^\s*(-?[0-9.]*)\s*\.\.\s*(-?[0-9.]*)\s*$")
-_DATE = re.compile(r"^(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")
+_DATE = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})")
+_SERIAL = re.compile(r"[1-9][0-9]{4}")
+_SERIAL_START = date(1899, 12, 30)
+_PRIORITY = re.compile(r"-?[0-9]{1,4}")
 
 
 class CellKind(StrEnum):
@@ -82,7 +85,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class DecisionTable:
-    """A whole table; `name` is the file's name without .csv, `file` its path."""
+    """A whole table; `name` is the file's name without its ending, `file` its path."""
 
     name: str
     file: str
@@ -91,7 +94,7 @@ class DecisionTable:
 
     @property
     def file_name(self) -> str:
-        return f"{self.name}.csv"
+        return Path(self.file).name
 
     @property
     def shown(self) -> str:
@@ -112,127 +115,136 @@ class KeyedAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
-    row: int
-    values: Mapping[str, str]
+class _Mistake:
+    """What is wrong with the text of a cell."""
+
+    message: str
+
+
+def table_files(tables_dir: Path, problems: list[str]) -> dict[str, Path]:
+    """The file of each table, by its name. Two files of one table and files that nobody reads are problems."""
+    found: dict[str, Path] = {}
+    try:
+        paths = sorted(tables_dir.iterdir()) if tables_dir.exists() else []
+    except OSError as error:
+        problems.append(f"{tables_dir}: 无法读取 / cannot be read: {error.strerror}")
+        return {}
+    for path in paths:
+        suffix = path.suffix.lower()
+        # Excel and LibreOffice keep such files beside one that is open.
+        if path.name.startswith(("~$", ".")):
+            continue
+        if suffix in UNREAD_SUFFIXES:
+            problems.append(
+                f"{path}: 不读 {suffix} 文件，另存为 .xlsx 或“CSV UTF-8” / {suffix} files are not read, save it as .xlsx or "
+                "“CSV UTF-8”"
+            )
+        elif suffix in SUFFIXES and path.stem in found:
+            other = found[path.stem].name
+            problems.append(
+                f"{path}: 与 {other} 是同一个表，只留一个 / the same table as {other}, keep one of them"
+            )
+        elif suffix in SUFFIXES:
+            found[path.stem] = path
+    return found
 
 
 def read_accounts(path: Path, problems: list[str]) -> dict[str, KeyedAccount]:
     """Semantic key → account. What is wrong is added to `problems`, each with file and row."""
-    header, records = _read(path, problems)
-    if header and not {"key", OUTPUT} <= set(header) <= {"key", OUTPUT, "note"}:
-        problems.append(f"{path}: 表头应为 key,account,note / the header must be key,account,note")
-        return {}
-    if header and not records:
-        problems.append(f"{path}: 没有数据行 / the table has no rows")
-    result: dict[str, KeyedAccount] = {}
-    for record in records:
-        key, account = record.values["key"], record.values[OUTPUT]
-        if not key or not account:
-            problems.append(
-                f"{path} 第 {record.row} 行: key 和 account 不能为空 / row {record.row}: both are needed"
-            )
-        elif key in result:
-            problems.append(
-                f"{path} 第 {record.row} 行: key {key!r} 与第 {result[key].row} 行重复，删去一行 / row {record.row} repeats "
-                f"row {result[key].row}, delete one"
-            )
-        else:
-            result[key] = KeyedAccount(account, record.row)
+    found: list[str] = []
+    result = _read_accounts(path, found)
+    problems += capped(path, found)
     return result
 
 
-def read_table(path: Path, problems: list[str]) -> DecisionTable | None:
-    """A decision table. What is wrong is added to `problems`, each with file, row and column."""
-    header, records = _read(path, problems)
-    if not header:
+def _read_accounts(path: Path, problems: list[str]) -> dict[str, KeyedAccount]:
+    sheet = read_sheet(path, _kind, problems)
+    if sheet is None:
+        return {}
+    if not {"key", OUTPUT} <= set(sheet.header) <= {"key", OUTPUT, "note"}:
+        problems.append(f"{path}: 表头应为 key,account,note / the header must be key,account,note")
+        return {}
+    _check_rows(path, sheet, problems)
+    key_at, account_at = sheet.header.index("key"), sheet.header.index(OUTPUT)
+    result: dict[str, KeyedAccount] = {}
+    for number, cells in sheet.rows:
+        key, account = cells[key_at], cells[account_at]
+        if not key or not account:
+            problems.append(
+                f"{path} 第 {number} 行: key 和 account 不能为空 / row {number}: both are needed, fill them or delete the row"
+            )
+        elif key in result:
+            problems.append(
+                f"{path} 第 {number} 行: key {key!r} 与第 {result[key].row} 行重复，删去一行 / row {number} repeats "
+                f"row {result[key].row}, delete one"
+            )
+        else:
+            result[key] = KeyedAccount(account, number)
+    return result
+
+
+def read_table(path: Path, problems: list[str], output: str = OUTPUT) -> DecisionTable | None:
+    """A decision table whose result stands in the column `output`: `TableRow.account` holds it, whatever it means.
+
+    What is wrong is added to `problems`, each with file, row and column; rows with mistakes are left out. None where the
+    table as a whole cannot be used.
+    """
+    found: list[str] = []
+    table = _read_table(path, found, output)
+    problems += capped(path, found)
+    return table
+
+
+def _read_table(path: Path, problems: list[str], output: str) -> DecisionTable | None:
+    sheet = read_sheet(path, _kind, problems)
+    if sheet is None:
         return None
-    conditions = _conditions(path, header, problems)
-    if OUTPUT not in header:
-        problems.append(f"{path}: 缺少 account 列 / the column account is missing")
+    conditions = _conditions(path, sheet.header, problems, output)
+    if output not in sheet.header:
+        problems.append(
+            f"{path}: 缺少 {output} 列，请在表头加上 / the column {output} is missing, add it to the header"
+        )
         return None
+    _check_rows(path, sheet, problems)
     rows = []
     seen: dict[tuple[object, ...], int] = {}
-    for record in records:
-        row = _row(path, record, conditions, problems)
-        if row is None:
-            continue
-        identity = (row.cells, row.priority, row.valid_from, row.valid_to)
-        if identity in seen:
+    for row in _rows(path, sheet, conditions, problems, output):
+        identity = (*map(id, row.cells), row.priority, row.valid_from, row.valid_to)
+        first = seen.setdefault(identity, row.row)
+        if first != row.row:
             problems.append(
-                f"{path} 第 {row.row} 行: 条件与第 {seen[identity]} 行完全相同，删去一行 / row {row.row} has the same conditions "
-                f"as row {seen[identity]}, delete one"
+                f"{path} 第 {row.row} 行: 条件与第 {first} 行完全相同，删去一行 / row {row.row} has the same conditions as row {first}, "
+                "delete one"
             )
-        seen.setdefault(identity, row.row)
         rows.append(row)
-    if not records:
-        problems.append(f"{path}: 没有数据行 / the table has no rows")
     return DecisionTable(path.stem, str(path), conditions, tuple(rows))
 
 
-def _read(path: Path, problems: list[str]) -> tuple[tuple[str, ...], list[_Record]]:
-    """Header and records that are not blank, cells stripped; an empty header means that nothing can be read."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        problems.append(f"{path}: 无法读取 / cannot be read: {error.strerror}")
-        return (), []
-    except UnicodeDecodeError as error:
-        problems.append(
-            f"{path}: 不是 UTF-8（第 {error.start} 字节），在 Excel 中另存为“CSV UTF-8” / not UTF-8 (byte {error.start}), "
-            "save it from Excel as “CSV UTF-8”"
-        )
-        return (), []
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        problems.append(f"{path}: 不是有效的 CSV / not valid CSV: {error}")
-        return (), []
-    header = tuple(cell.strip() for cell in lines[0]) if lines else ()
-    while header and not header[-1]:
-        header = header[:-1]
-    if not header or "" in header or len(set(header)) != len(header):
-        problems.append(
-            f"{path}: 表头为空、有空列或有重复列 / the header is empty, or has an empty or a repeated column"
-        )
-        return (), []
-    if len(header) == 1 and ";" in header[0]:
-        problems.append(f"{path}: 请用逗号而不是分号分隔 / separate the columns with commas, not semicolons")
-        return (), []
-    return header, list(_records(path, header, lines[1:], problems))
+def _check_rows(path: Path, sheet: Sheet, problems: list[str]) -> None:
+    if not sheet.rows and not problems:
+        problems.append(f"{path}: 没有数据行，至少写一行 / the table has no rows, write one at least")
 
 
-def _records(
-    path: Path, header: tuple[str, ...], lines: Sequence[Sequence[str]], problems: list[str]
-) -> Iterator[_Record]:
-    for row, cells in enumerate(lines, start=2):
-        stripped = [cell.strip() for cell in cells]
-        if not any(stripped):
-            continue
-        if any(stripped[len(header) :]):
-            problems.append(
-                f"{path} 第 {row} 行: 单元格多于表头 {len(header)} 列 / row {row} has more cells than the header"
-            )
-            continue
-        stripped += [""] * (len(header) - len(stripped))
-        bad = [cell for cell in stripped if cell.startswith("=") or cell in EXCEL_ERRORS]
-        if bad:
-            problems.append(
-                f"{path} 第 {row} 行: 单元格 {bad[0]!r} 是公式，请粘贴为数值 / row {row}: a formula, paste it as a value"
-            )
-            continue
-        yield _Record(row, dict(zip(header, stripped, strict=False)))
+def _kind(column: str) -> ColumnKind:
+    """What a column holds; only that decides how a number or a date in a workbook's cell is taken."""
+    if column == "note":
+        return ColumnKind.FREE
+    if column in {"valid_from", "valid_to"} or column.endswith("_on"):
+        return ColumnKind.DATE
+    condition = facts.fact(column)
+    is_number = column == "priority" or (condition is not None and condition.type is FactType.AMOUNT)
+    return ColumnKind.NUMBER if is_number else ColumnKind.CODE
 
 
-def _conditions(path: Path, header: Sequence[str], problems: list[str]) -> tuple[Fact, ...]:
+def _conditions(path: Path, header: Sequence[str], problems: list[str], output: str) -> tuple[Fact, ...]:
     found = []
     for column in header:
-        if column in CONTROL_COLUMNS or column == OUTPUT:
+        if column in CONTROL_COLUMNS or column == output:
             continue
         condition = facts.fact(column)
         if condition is None:
             known = "、".join(
-                [*CONTROL_COLUMNS, OUTPUT, *(n for p in facts.TEXTS for n in facts.names_of(p))]
+                [*CONTROL_COLUMNS, output, *(n for p in facts.TEXTS for n in facts.names_of(p))]
             )
             problems.append(f"{path}: 未知的列 {column!r} / unknown column; 可选 / choose from: {known}")
         else:
@@ -240,46 +252,83 @@ def _conditions(path: Path, header: Sequence[str], problems: list[str]) -> tuple
     return tuple(found)
 
 
-def _row(path: Path, record: _Record, conditions: Sequence[Fact], problems: list[str]) -> TableRow | None:
-    where = f"{path} 第 {record.row} 行"
-    before = len(problems)
-    cells = []
-    for condition in conditions:
+def _rows(
+    path: Path, sheet: Sheet, conditions: Sequence[Fact], problems: list[str], output: str
+) -> Iterator[TableRow]:
+    """The rows without mistakes. Equal cells are one object, so that comparing rows is comparing identities."""
+    known: dict[Cell, Cell] = {}
+    names = [
+        *(condition.path for condition in conditions),
+        output,
+        *(c for c in _CONTROLS if c in sheet.header),
+    ]
+    parsers = [*(_condition_parser(condition.type, known) for condition in conditions), _output]
+    parsers += [_CONTROLS[name] for name in names[len(parsers) :]]
+    columns = [_parsed(sheet, name, parse) for name, parse in zip(names, parsers, strict=True)]
+    width = len(conditions)
+    controls = names[width + 1 :]
+    for (number, _), values in zip(sheet.rows, zip(*columns, strict=True), strict=True):
+        wrong = [
+            f"{path} 第 {number} 行: {name}: {value.message} (row {number})"
+            for name, value in zip(names, values, strict=True)
+            if isinstance(value, _Mistake)
+        ]
+        if wrong:
+            problems += wrong
+            continue
+        further = dict(zip(controls, values[width + 1 :], strict=True))
+        row = TableRow(number, values[:width], values[width], **further)
+        if row.valid_from and row.valid_to and row.valid_from > row.valid_to:
+            problems.append(
+                f"{path} 第 {number} 行: valid_from 晚于 valid_to，请对调 / row {number}: valid_from is later than valid_to, "
+                "exchange them"
+            )
+            continue
+        yield row
+
+
+def _condition_parser(type_: FactType, known: dict[Cell, Cell]) -> Callable[[str], Cell]:
+    def parse(text: str) -> Cell:
+        cell = _cell(text, type_)
+        return known.setdefault(cell, cell)
+
+    return parse
+
+
+def _parsed(sheet: Sheet, column: str, parse: Callable[[str], Any]) -> list[Any]:
+    """What the cells of a column mean, or the _Mistake in them. Each distinct text is looked at once."""
+    index = sheet.header.index(column)
+    meanings: dict[str, Any] = {}
+    for text in {cells[index] for _, cells in sheet.rows}:
         try:
-            cells.append(_cell(record.values[condition.path], condition.type))
+            meanings[text] = parse(text)
         except ValueError as error:
-            problems.append(f"{where}: {condition.path}: {error} (row {record.row})")
-    if not record.values.get(OUTPUT):
-        problems.append(f"{where}: account 为空 / row {record.row}: the account is empty")
-    priority_text = record.values.get("priority") or "0"
-    if not re.fullmatch(r"-?\d{1,4}", priority_text):
-        problems.append(
-            f"{where}: priority {priority_text!r} 应为 -{MAX_PRIORITY} 到 {MAX_PRIORITY} 的整数 / row {record.row}: "
-            "a whole number is expected"
-        )
-    dates = {name: _date(record, name, where, problems) for name in ("valid_from", "valid_to")}
-    if dates["valid_from"] and dates["valid_to"] and dates["valid_from"] > dates["valid_to"]:
-        problems.append(
-            f"{where}: valid_from 晚于 valid_to / row {record.row}: valid_from is later than valid_to"
-        )
-    kinds = _dimensions(record, where, problems)
-    if len(problems) > before:
-        return None
-    return TableRow(
-        record.row, tuple(cells), record.values[OUTPUT], int(priority_text), **dates, dimensions=kinds
-    )
+            meanings[text] = _Mistake(str(error))
+    return [meanings[cells[index]] for _, cells in sheet.rows]
 
 
-def _dimensions(record: _Record, where: str, problems: list[str]) -> frozenset[str] | None:
-    if "dimensions" not in record.values:
-        return None
-    kinds = frozenset(part.strip() for part in record.values["dimensions"].split("|") if part.strip())
+def _output(text: str) -> str:
+    if not text:
+        raise ValueError("单元格为空，请填写 / the cell is empty, fill it in")
+    return text
+
+
+def _priority(text: str) -> int:
+    if text and not _PRIORITY.fullmatch(text):
+        raise ValueError(
+            f"{text!r} 应为 -{MAX_PRIORITY} 到 {MAX_PRIORITY} 的整数 / a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY} is "
+            "expected"
+        )
+    return int(text or 0)
+
+
+def _dimensions(text: str) -> frozenset[str]:
+    kinds = frozenset(part.strip() for part in text.split("|") if part.strip())
     unknown = kinds - set(facts.DIMENSION_KINDS)
     if unknown:
         known = "、".join(facts.DIMENSION_KINDS)
-        problems.append(
-            f"{where}: 未知的辅助核算 {'、'.join(sorted(unknown))}，可选：{known} / row {record.row}: unknown dimension, "
-            f"choose from: {known}"
+        raise ValueError(
+            f"未知的辅助核算 {'、'.join(sorted(unknown))}，可选：{known} / unknown dimension, choose from: {known}"
         )
     return kinds
 
@@ -324,17 +373,30 @@ def _range(text: str) -> Cell:
     return Cell(CellKind.RANGE, (), start, end)
 
 
-def _date(record: _Record, name: str, where: str, problems: list[str]) -> date | None:
-    text = record.values.get(name, "")
+def _day(text: str) -> date | None:
     if not text:
         return None
-    match = _DATE.match(text)
-    try:
-        if match:
+    match = _DATE.fullmatch(text)
+    if match:
+        try:
             return date(int(match[1]), int(match[2]), int(match[3]))
-    except ValueError:
-        match = None
-    problems.append(
-        f"{where}: {name} {text!r} 应写作 2026-01-31 / row {record.row}: write a date as 2026-01-31"
-    )
-    return None
+        except ValueError:
+            raise ValueError(
+                f"没有 {text!r} 这一天，应写作 2026-01-31 / there is no such day, write 2026-01-31"
+            ) from None
+    if _SERIAL.fullmatch(text):
+        shown = _SERIAL_START + timedelta(days=int(text))
+        raise ValueError(
+            f"{text!r} 是 Excel 的日期序号（{shown}），把单元格格式设为日期或写作 2026-01-31 / Excel's serial number of {shown}: format the "
+            "cell as a date, or write 2026-01-31"
+        )
+    raise ValueError(f"{text!r} 应写作 2026-01-31 / write a date as 2026-01-31")
+
+
+_CONTROLS: Mapping[str, Callable[[str], Any]] = {
+    "priority": _priority,
+    "valid_from": _day,
+    "valid_to": _day,
+    "dimensions": _dimensions,
+}
+"""How the columns that are neither condition nor result are read; each is a field of TableRow."""

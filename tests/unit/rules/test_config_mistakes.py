@@ -135,7 +135,7 @@ HEADER = TABLE.splitlines()[0]
 TABLE_MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "unknown column": ("line.fee_typ,account\nA,1\n", ["未知的列 'line.fee_typ'", "line.fee_type"]),
     "no account column": ("line.fee_type,konto\nA,1\n", ["'konto'", "the column account is missing"]),
-    "empty account": (f"{HEADER}\nA,*,,,,,\n", ["第 2 行", "the account is empty"]),
+    "empty account": (f"{HEADER}\nA,*,,,,,\n", ["第 2 行: account: ", "the cell is empty, fill it in"]),
     "empty condition": (f"{HEADER}\nA,,,,,1,\n", ["第 2 行", "line.department", "write * for anything"]),
     "wrong priority": (f"{HEADER}\nA,*,high,,,1,\n", ["第 2 行", "'high'", "a whole number"]),
     "wrong date": (f"{HEADER}\nA,*,,2026-02-30,,1,\n", ["第 2 行", "valid_from", "2026-01-31"]),
