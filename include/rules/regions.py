@@ -14,6 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from operator import and_
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,9 @@ LARGEST = 10**36
 """Beyond any amount in minor units that `lookup` can compare."""
 MANY_RUNS = 32
 """A mask of more stretches than this is looked up by the one stretch around them, and compared exactly afterwards."""
+
+FEW_ROWS = 40
+"""So many rows are compared faster one by one."""
 
 
 class TooMuchWork(Exception):
@@ -117,6 +121,8 @@ class TextAxis:
             return start
         below = range(index + 1, self._end[index])
         taken = {self._nodes[i][0][len(start) : len(start) + 1] for i in below}
+        if not start and "其" not in taken:
+            return "其他"
         letters = (chr(code) for code in range(ord("0"), 0x110000) if not 0xD800 <= code < 0xE000)
         return start + next(letter for letter in letters if letter.isalnum() and letter not in taken)
 
@@ -210,6 +216,11 @@ def limits(cell: Cell, decimals: int) -> tuple[int | None, int | None]:
     return bound(cell.start, decimals, is_start=True), bound(cell.end, decimals, is_start=False)
 
 
+def meet(one: Box, other: Box) -> Box:
+    """The common part of two boxes; empty where any of its masks is 0."""
+    return tuple(map(and_, one, other))
+
+
 def runs(mask: int) -> Iterator[tuple[int, int]]:
     """The stretches of bits that are set, as (first, after the last)."""
     at = 0
@@ -242,6 +253,10 @@ class Budget:
     def start(self) -> None:
         """A new search begins."""
         self.limit = min(self.spent + self.each, self.total)
+
+    def start_whole(self) -> None:
+        """A search through a whole table begins, of which there are few."""
+        self.limit = self.total
 
     def spend(self, rows: int) -> None:
         self.spent += rows
@@ -304,25 +319,35 @@ class Grid:
         self.boxes = list(boxes)
         self.real = real
         self.budget = budget
-        self._columns = [_Column([box[c] for box in boxes], axis.full) for c, axis in enumerate(self.axes)]
+        self._columns = [
+            _Column([box[c] if all(box) else 0 for box in boxes], axis.full)
+            for c, axis in enumerate(self.axes)
+        ]
+        self._not_empty: Rows = np.array([i for i, box in enumerate(self.boxes) if all(box)], np.int64)
         self._stretches: dict[int, list[tuple[int, int]]] = {}
 
     def meeting(self, box: Box) -> Rows:
         """The numbers of all boxes that share a point with this one, in order."""
-        rows: Rows = np.arange(len(self.boxes) if all(box) else 0)
+        if not all(box):
+            return np.empty(0, np.int64)
+        rows = self._not_empty
         tight = [c for c, mask in enumerate(box) if mask != self.full[c]]
-        if tight and rows.size:
+        if tight:
             looked = {c: (found := self._runs(box[c]), self._columns[c].slices(found)) for c in tight}
             first = min(tight, key=lambda c: self._columns[c].effort(looked[c][1]))
             rows = self._columns[first].rows(*looked[first])
-        return self._meeting(box, rows)
+        return self.sharing(box, rows)
 
-    def _meeting(self, box: Box, rows: Rows) -> Rows:
-        """Those of `rows` that share a point with a box."""
+    def sharing(self, box: Box, rows: Rows) -> Rows:
+        """Those of `rows` that share a point with a box that is not empty."""
+        if rows.size <= FEW_ROWS:
+            return np.array([r for r in rows.tolist() if all(map(and_, self.boxes[r], box))], np.int64)
         for c, mask in enumerate(box):
-            column = self._columns[c]
-            rows = rows[(column.low[rows] < mask.bit_length()) & (column.high[rows] > _lowest(mask))]
-            if column.has_gaps or mask.bit_count() != mask.bit_length() - _lowest(mask):
+            if mask == self.full[c]:
+                continue
+            column, start, end = self._columns[c], _lowest(mask), mask.bit_length()
+            rows = rows[(column.low[rows] < end) & (column.high[rows] > start)]
+            if column.has_gaps or mask.bit_count() != end - start:
                 rows = rows[np.fromiter((self.boxes[row][c] & mask != 0 for row in rows.tolist()), bool)]
         return rows
 
@@ -335,15 +360,11 @@ class Grid:
             self._stretches[mask] = found
         return found
 
-    def holding(self, point: Box, rows: Rows) -> Rows:
-        """Those of `rows` that hold a point: a box of one coordinate on each axis."""
-        return self._meeting(point, rows)
-
     def point(self, box: Box) -> Box:
         """One point of a box, of values that are written nowhere if it can be: there rows of one value do not reach."""
         chosen = []
         for axis, mask in zip(self.axes, box, strict=True):
-            chosen.append(1 << _lowest(mask & axis.unnamed or mask))
+            chosen.append(1 << _lowest(mask & axis.unnamed or mask & ~axis.missing or mask))
         return tuple(chosen)
 
     def not_within(self, box: Box, rows: Rows, cover: int) -> Rows:
@@ -421,7 +442,7 @@ class Grid:
         """The parts of `domain` that no row takes, compressed: axes are gone through in `order`, coordinates that the
         same rows take at once. On an axis of `inner` only what lies between what the remaining real rows take counts.
         """
-        left = [row for row in rows if all(map(int.__and__, self.boxes[row], domain))]
+        left = [row for row in rows if all(map(and_, self.boxes[row], domain))]
         needs = {row: self._first_to_ask(order, domain, row) for row in left}
         yield from self._holes(order, domain, inner, left, needs, 0)
 

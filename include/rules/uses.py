@@ -17,8 +17,8 @@ from include.rules import facts
 from include.rules.facts import FactType, Measure, Scope
 from include.rules.regions import Axis, Box, Budget, Grid, NumberAxis, TextAxis, Value, limits
 from include.rules.ruleset import RuleSet, Template
-from include.rules.schema import Entry, Predicate
-from include.rules.tables import Cell, CellKind, DecisionTable
+from include.rules.schema import Entry, Predicate, VoucherTemplate
+from include.rules.tables import Cell, CellKind, DecisionTable, TableRow
 
 DATE = "date"
 """The name of the axis of dates, as `lookup` calls it."""
@@ -117,7 +117,7 @@ def model_of(
     boxes = []
     for row in table.rows:
         masks = [axis.mask(cell) for axis, cell in zip(axes, row.cells, strict=True)]
-        boxes.append((*masks, days.between(*_ordinals(row))) if days else tuple(masks))
+        boxes.append((*masks, days.between(*days_of(row))) if days else tuple(masks))
     every = [*axes, days] if days else axes
     impossible = list(_impossible(names, every))
     ranks = [row.rank for row in table.rows] + [_ABOVE_ALL] * len(impossible)
@@ -149,6 +149,12 @@ def named(model: Model, domain: Domain) -> Box:
             written = axis.full
         result.append(written & asked)
     return tuple(result)
+
+
+def days_of(of: TableRow | VoucherTemplate) -> tuple[int | None, int | None]:
+    """The first and last day of a row's or template's time, as ordinals."""
+    start, end = of.valid_from, of.valid_to
+    return start.toordinal() if start else None, end.toordinal() if end else None
 
 
 def inner_axes(model: Model) -> frozenset[int]:
@@ -229,13 +235,9 @@ def _inherited(required: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _ordinals(of: object) -> tuple[int | None, int | None]:
-    dates = (getattr(of, "valid_from"), getattr(of, "valid_to"))
-    return (dates[0] and dates[0].toordinal(), dates[1] and dates[1].toordinal())
-
-
 def _days(table: DecisionTable, uses: Sequence[Use]) -> NumberAxis:
-    return NumberAxis([_ordinals(of) for of in (*table.rows, *(use.template.spec for use in uses))], None)
+    spans = [*map(days_of, table.rows), *(days_of(use.template.spec) for use in uses)]
+    return NumberAxis(spans, None)
 
 
 def _impossible(names: Sequence[str], axes: Sequence[Axis]) -> Iterator[Box]:
@@ -255,7 +257,7 @@ def _domain(use: Use, names: Sequence[str], axes: Sequence[Axis]) -> Domain:
     for name, axis in zip(names, axes, strict=True):
         mask = axis.full
         if name == DATE and isinstance(axis, NumberAxis):
-            mask = axis.between(*_ordinals(use.template.spec))
+            mask = axis.between(*days_of(use.template.spec))
         for one_of in use.conditions.get(name, ()):
             allowed = 0
             for cell in one_of:
