@@ -71,6 +71,13 @@ def half_up(amount: pl.Expr, numerator: int, denominator: int) -> pl.Expr:
     return rounded * amount.sign()
 
 
+def half_up_int(amount: int, numerator: int, denominator: int) -> int:
+    """The same for one amount."""
+    size, rest = divmod(abs(amount) * numerator, denominator)
+    size += 2 * rest >= denominator
+    return size if amount >= 0 else -size
+
+
 def shares(amount: pl.Expr, by: list[str], ratio: tuple[int, int], book: Book) -> tuple[pl.Expr, pl.Expr]:
     """A fraction of amounts (null: not part of it) that adds up per group `by` to the fraction of their sum.
 
