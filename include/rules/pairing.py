@@ -13,13 +13,14 @@ from enum import StrEnum
 import polars as pl
 
 from include.domain.voucher import Side
+from include.rules.mentions import cited_codes, normal
 
 PRIME = 2**61 - 1
 SEED = 7
-MIN_CODE = 4
-"""Shorter document codes are not looked for in texts: `10` also stands in `10月房租`."""
 PAIR_SEARCH = 1_000_000
 """Up to how many combinations of a day two vouchers are sought that add up to one."""
+ROUNDS = 2
+"""What one round takes may leave others with just one that fits."""
 CANDIDATES = 3
 """How many candidates a message names."""
 PARTY_TAGS = r"^(employee|supplier|customer|party)="
@@ -148,7 +149,8 @@ def pair_up(
     set_aside = _reversed(state.theirs)
     state.theirs = state.theirs.filter(~pl.col("voucher").is_in(set_aside.implode()))
     _by_code(state, mentions, silent)
-    _by_content(state, near_days)
+    for _ in range(ROUNDS):
+        _by_content(state, near_days)
     _by_sums(state, ours_are_many=True)
     _by_sums(state, ours_are_many=False)
     _say_the_rest(state, near_days)
@@ -183,7 +185,8 @@ class _State:
         """Take one with several, where the several belong to that one alone; first around ours, then around theirs."""
         for centre, leaf in (("ours", "theirs"), ("theirs", "ours")):
             edges = self.free(edges)
-            self.groups(edges.filter((pl.len().over(leaf) == 1).all().over(centre)), centre, evidence)
+            alone = edges.with_columns(alone=pl.len().over(leaf) == 1)  # windows do not nest
+            self.groups(alone.filter(pl.col("alone").all().over(centre)), centre, evidence)
 
     def groups(self, edges: pl.DataFrame, centre: str, evidence: Evidence) -> None:
         """Take each centre with all of its edges."""
@@ -245,9 +248,9 @@ def _reversed(theirs: pl.DataFrame) -> pl.Series:
 
 def _by_code(state: _State, mentions: pl.DataFrame, silent: Mapping[str, str]) -> None:
     """Ledger vouchers that name documents. One that names a document is never paired with another by its content."""
-    codes = state.ours.select(ours="voucher", code=_normal("code"))
+    codes = state.ours.select(ours="voucher", code=normal("code"))
     known = pl.concat(
-        [codes["code"], pl.Series("code", list(silent), pl.String).to_frame().select(_normal("code"))["code"]]
+        [codes["code"], pl.Series("code", list(silent), pl.String).to_frame().select(normal("code"))["code"]]
     )
     cited = cited_codes(mentions.join(state.theirs.select("voucher"), on="voucher", how="semi"), known)
     edges = (
@@ -268,10 +271,9 @@ def _by_code(state: _State, mentions: pl.DataFrame, silent: Mapping[str, str]) -
         ("ours", "theirs", "sums", "sums_t"),
         ("theirs", "ours", "sums_t", "sums"),
     ):
-        left = state.free(sides)
+        left = state.free(sides).with_columns(alone=pl.len().over(leaf) == 1)
         adds_up = (pl.col(part).sum().over(centre) % PRIME) == pl.col(whole)
-        alone = (pl.len().over(leaf) == 1).all().over(centre)
-        state.groups(left.filter(adds_up & alone), centre, Evidence.CODE)
+        state.groups(left.filter(adds_up & pl.col("alone").all().over(centre)), centre, Evidence.CODE)
     shared = (
         pl.col("accounts")
         .str.split(" ")
@@ -296,47 +298,11 @@ def _by_code(state: _State, mentions: pl.DataFrame, silent: Mapping[str, str]) -
     )
     spoken_for = (
         cited.join(state.theirs.select("voucher"), on="voucher", how="semi")
-        .join(reasons.with_columns(_normal("code")).unique("code"), on="code", how="left")
+        .join(reasons.with_columns(normal("code")).unique("code"), on="code", how="left")
         .group_by("voucher")
         .agg(detail=_some(pl.concat_str("code", pl.col("reason"), separator=": ", ignore_nulls=True)))
     )
     state.singles(spoken_for, Evidence.NOTHING, is_ours=False)
-
-
-def _normal(name: str) -> pl.Expr:
-    """Full-width letters and digits, and case, do not matter."""
-    return pl.col(name).str.normalize("NFKC").str.to_uppercase().str.strip_chars()
-
-
-def cited_codes(mentions: pl.DataFrame, codes: pl.Series) -> pl.DataFrame:
-    """Which of the codes stand in the texts as whole words: `voucher`, `code`, each once.
-
-    A letter or digit beside it, or one behind a hyphen, a dot or an underscore, belongs to a longer word.
-    """
-    wanted = codes.filter(codes.str.len_chars() >= MIN_CODE).unique().sort()
-    texts = mentions.select("voucher", _normal("text")).filter(pl.col("text") != "").unique()
-    if wanted.is_empty() or texts.is_empty():
-        return pl.DataFrame(schema={"voucher": pl.Int64, "code": pl.String})
-    listed = wanted.implode()
-    found = (
-        texts.with_columns(
-            pl.col("text").str.extract_many(listed, overlapping=True).alias("code"),
-            pl.col("text").str.find_many(listed, overlapping=True).cast(pl.List(pl.Int64)).alias("at"),
-        )
-        .filter(pl.col("code").list.len() > 0)
-        .explode("code", "at")
-    )
-    raw = pl.col("text").cast(pl.Binary)
-    before = raw.bin.slice(0, pl.col("at")).cast(pl.String).str.tail(2)
-    after = raw.bin.slice(pl.col("at") + pl.col("code").str.len_bytes()).cast(pl.String).str.head(2)
-    return (
-        found.filter(
-            ~before.str.contains(r"[0-9A-Z]$|[0-9A-Z][-._]$"),
-            ~after.str.contains(r"^[0-9A-Z]|^[-._][0-9A-Z]"),
-        )
-        .select("voucher", "code")
-        .unique()
-    )
 
 
 def _some(names: str | pl.Expr) -> pl.Expr:
@@ -431,15 +397,32 @@ def _by_sums(state: _State, *, ours_are_many: bool) -> None:
     sets = (
         one.select("date", "sums", whole="voucher").join(found, on=["date", "sums"]).select("whole", "parts")
     )
-    sets = pl.concat([sets, _two_of(many, one)]).unique()
-    members = sets.with_row_index("set").explode("parts")
-    is_single = (pl.col("set").n_unique().over("whole") == 1) & (pl.col("set").n_unique().over("parts") == 1)
-    chosen = members.filter(is_single.all().over("set"))
+    sets = _sharing(pl.concat([sets, _two_of(many, one)]).unique(), many, one)
+    only = pl.col("set").n_unique()
+    members = sets.explode("parts").with_columns(
+        is_only=(only.over("whole") == 1) & (only.over("parts") == 1)
+    )
+    chosen = members.filter(pl.col("is_only").all().over("set"))
     names = ("theirs", "ours") if ours_are_many else ("ours", "theirs")
     edges = chosen.select(
         pl.col("whole").alias(names[0]), pl.col("parts").alias(names[1]), pl.lit("").alias("detail")
     ).select("ours", "theirs", "detail")
     state.groups(edges, names[0], Evidence.SUM)
+
+
+def _sharing(sets: pl.DataFrame, many: pl.DataFrame, one: pl.DataFrame) -> pl.DataFrame:
+    """The sets (whole, parts) without those in which a part and the whole carry dimensions but share none, numbered."""
+    numbered = sets.with_row_index("set")
+    met = (
+        numbered.explode("parts")
+        .join(one.select(whole="voucher", whole_tags="tags"), on="whole")
+        .join(many.select(parts="voucher", part_tags="tags"), on="parts")
+    )
+    shared = pl.col("whole_tags").list.set_intersection("part_tags").list.len()
+    strangers = met.filter(
+        shared == 0, pl.col("whole_tags").list.len() > 0, pl.col("part_tags").list.len() > 0
+    )
+    return numbered.join(strangers, on="set", how="anti")
 
 
 def _two_of(many: pl.DataFrame, one: pl.DataFrame) -> pl.DataFrame:
