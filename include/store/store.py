@@ -1,4 +1,4 @@
-"""The store as stages see it: one engine, four repositories."""
+"""The store as stages see it: one engine, five repositories."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from include.store.engine import open_engine
 from include.store.leases import Leases
 from include.store.migrate import ensure_current
 from include.store.reconciliations import Reconciliations
+from include.store.rule_sets import RuleSets
 from include.store.vouchers import Vouchers
 
 
@@ -24,6 +25,7 @@ class Store:
     vouchers: Vouchers
     leases: Leases
     reconciliations: Reconciliations
+    rule_sets: RuleSets
 
 
 def open_store(url: str, clock: Clock | None = None) -> Store:
@@ -46,4 +48,5 @@ def assemble(engine: Engine, clock: Clock) -> Store:
         Vouchers(engine, clock),
         Leases(engine, clock),
         Reconciliations(engine, clock),
+        RuleSets(engine, clock),
     )

@@ -24,6 +24,8 @@ LABELS = {
     "no_voucher": "无需凭证 / no voucher",
     "debit_minor": "借方合计 / debit total",
     "rule_digest": "规则 / rules",
+    "rule_version": "规则版本 / rules version",
+    "rules_refused": "规则文件被整套拒绝 / rules of the folder refused as a whole",
     "causes": "主要原因 / causes",
     "posted": "过账 / posted",
     "found_in_ledger": "其中账中已有 / of these found in the ledger",
@@ -52,7 +54,16 @@ def lines(result: dict[str, Any], currency: str) -> Iterator[str]:
         elif isinstance(value, bool):
             yield f"{label}: {'是 / yes' if value else '否 / NO'}"
         elif isinstance(value, (list, tuple)):
-            for cause, number in value:
-                yield f"    {number:>6} × {cause}"
+            if value and isinstance(value[0], str):
+                yield f"{label}: {len(value)}"
+            yield from (_item(item) for item in value)
         else:
             yield f"{label}: {value}"
+
+
+def _item(item: Any) -> str:
+    """A message, or a cause with its count."""
+    if isinstance(item, str):
+        return f"    {item}"
+    cause, number = item
+    return f"    {number:>6} × {cause}"
