@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
 
+from include.cli_common import (
+    BookArgument,
+    FromOption,
+    JsonOption,
+    ToOption,
+    book_context,
+    errors,
+    resolver,
+    scope_of,
+    show,
+)
+from include.cli_rules import rules_app
 from include.connections import Resolver
 from include.domain.errors import (
     AskPerson,
@@ -37,8 +37,7 @@ from include.domain.errors import (
 )
 from include.domain.problems import Stage
 from include.settings import load_settings, store_url
-from include.stages.context import Progress as ProgressPort
-from include.stages.context import Scope, StageContext, open_context, silent
+from include.stages.context import Scope, StageContext
 
 EXIT_CODES = {
     FixData: 65,  # EX_DATAERR
@@ -62,23 +61,12 @@ emulate_app = typer.Typer(no_args_is_help=True, help="仿真系统 / emulated sy
 app.add_typer(store_app, name="store")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(emulate_app, name="emulate")
-
-_resolver: list[Resolver] = []
-errors = Console(stderr=True)
-
-BookArgument = Annotated[str, typer.Argument(help="账簿 / book id")]
-FromOption = Annotated[
-    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="业务日期起 / first business day")
-]
-ToOption = Annotated[
-    datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="业务日期止 / last business day")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出 / print JSON")]
+app.add_typer(rules_app, name="rules")
 
 
 def main(resolve: Resolver) -> None:
     """Run the command line with this way of looking connections up; exits the process."""
-    _resolver[:] = [resolve]
+    resolver[:] = [resolve]
     try:
         app(prog_name="./voucherflow")
     except VoucherflowError as error:
@@ -97,15 +85,15 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """全流程：读取、校验、生成、过账、对账、回写 / all stages in order."""
-    with _context(book, quiet=as_json) as ctx:
-        scope = _scope(date_from, date_to)
+    with book_context(book, quiet=as_json) as ctx:
+        scope = scope_of(date_from, date_to)
         results: dict[str, Any] = {}
         for stage in Stage:
             results[stage] = _stages(refetch_from=scope.date_from if refetch else None)[stage](ctx, scope)
         from include.stages.summary import summarise
 
         summary = summarise(ctx, scope).as_dict()
-        _print({"stages": results, "summary": summary}, as_json=as_json, rows=summary)
+        show({"stages": results, "summary": summary}, as_json=as_json, rows=summary)
 
 
 @app.command()
@@ -115,9 +103,9 @@ def summary(
     """账簿现状 / where a book stands."""
     from include.stages.summary import summarise
 
-    with _context(book, quiet=True) as ctx:
-        result = summarise(ctx, _scope(date_from, date_to)).as_dict()
-        _print(result, as_json=as_json, rows=result)
+    with book_context(book, quiet=True) as ctx:
+        result = summarise(ctx, scope_of(date_from, date_to)).as_dict()
+        show(result, as_json=as_json, rows=result)
 
 
 def _stage_command(stage: Stage, text: str) -> None:
@@ -127,9 +115,9 @@ def _stage_command(stage: Stage, text: str) -> None:
         date_to: ToOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        with _context(book, quiet=as_json) as ctx:
-            result = _stages()[stage](ctx, _scope(date_from, date_to))
-            _print(result, as_json=as_json, rows=result)
+        with book_context(book, quiet=as_json) as ctx:
+            result = _stages()[stage](ctx, scope_of(date_from, date_to))
+            show(result, as_json=as_json, rows=result)
 
     app.command(stage.value.replace("_", "-"), help=text)(command)
 
@@ -153,10 +141,10 @@ def extract_command(
     as_json: JsonOption = False,
 ) -> None:
     """从 OA 读取单据 / read documents from the OA."""
-    with _context(book, quiet=as_json) as ctx:
+    with book_context(book, quiet=as_json) as ctx:
         refetch = refetch_from.date() if refetch_from else None
         result = _stages(refetch_from=refetch)[Stage.EXTRACT](ctx, Scope())
-        _print(result, as_json=as_json, rows=result)
+        show(result, as_json=as_json, rows=result)
 
 
 @app.command()
@@ -170,7 +158,7 @@ def explain(
 
     found = explaining.explain(open_store(store_url()), document)
     if as_json:
-        _print(found, as_json=True, rows={})
+        show(found, as_json=True, rows={})
     else:
         Console().print(explaining.render(found))
 
@@ -184,7 +172,7 @@ def doctor(book: Annotated[str | None, typer.Argument(help="只查一个账簿 /
     settings = load_settings()
     books = [settings.book(book).id] if book else sorted(settings.books)
     console, well = Console(), True
-    for finding in examine(settings, open_store(store_url()), _resolver[0], books):
+    for finding in examine(settings, open_store(store_url()), resolver[0], books):
         well = well and finding.is_well
         console.print(
             f"{'✓' if finding.is_well else '✗'} {finding.subject}: {finding.message}",
@@ -345,70 +333,6 @@ def _stages(*, refetch_from: date | None = None) -> dict[Stage, Callable[[StageC
         Stage.RECONCILE: reconcile,
         Stage.WRITE_BACK: write_back,
     }
-
-
-@contextmanager
-def _context(book: str, *, quiet: bool) -> Iterator[StageContext]:
-    from include.store.store import open_store
-
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s"
-    )
-    settings = load_settings()
-    settings.book(book)
-    with _progress() as progress:
-        yield open_context(
-            settings, book, open_store(store_url()), _resolver[0], actor=f"cli:{_user()}", progress=progress
-        )
-
-
-@contextmanager
-def _progress() -> Iterator[ProgressPort]:
-    """Bars on a terminal, nothing elsewhere."""
-    if not errors.is_terminal:
-        yield silent
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=errors, transient=True) as bars:
-        tasks: dict[Stage, Any] = {}
-
-        def show(stage: Stage, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage.value, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield show
-
-
-def _scope(date_from: datetime | None, date_to: datetime | None) -> Scope:
-    scope = Scope(date_from.date() if date_from else None, date_to.date() if date_to else None)
-    if scope.date_from and scope.date_to and scope.date_from > scope.date_to:
-        raise FixConfig(f"--from {scope.date_from} 晚于 --to {scope.date_to} / --from is later than --to")
-    return scope
-
-
-def _print(value: Any, *, as_json: bool, rows: Any) -> None:
-    if as_json:
-        typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
-        return
-    table = Table(show_header=False)
-    for name, item in (rows if isinstance(rows, dict) else rows.as_dict()).items():
-        table.add_row(name, str(item))
-    Console().print(table)
-
-
-def _plain(value: Any) -> Any:
-    return value.as_dict() if hasattr(value, "as_dict") else str(value)
-
-
-def _user() -> str:
-    return os.environ.get("USER") or str(os.getuid())
 
 
 def _secret(name: str) -> str:
