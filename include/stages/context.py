@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from include.adapters.registry import build_ledger, build_source
 from include.connections import Resolver
-from include.domain.document import SourceDocument
+from include.domain.document import Reference, SourceDocument
 from include.domain.problems import Stage
 from include.ports import Clock, DocumentSource, LedgerGateway, SystemClock
 from include.settings import Book, Settings, Source
@@ -95,15 +95,37 @@ class StageResult:
         return asdict(self)
 
 
-def book_of(settings: Settings, source: Source, document: SourceDocument) -> Book:
-    """The book of a document's legal entity, or the one that receives what fits none (where the gate stops it)."""
-    books = settings.books_of(source.id)
-    entity = document.legal_entity
-    if entity is not None:
-        for book in books:
-            if entity.id in book.legal_entities or (entity.code and entity.code in book.legal_entities):
-                return book
-    return next(book for book in books if book.receives_unassigned)
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The books of a source, by the codes or ids of the legal entities that are theirs."""
+
+    by_entity: Mapping[str, Book]
+    receiving: Book
+
+    @classmethod
+    def of(cls, settings: Settings, source: Source) -> Owners:
+        books = settings.books_of(source.id)
+        return cls(
+            {entity: book for book in books for entity in book.legal_entities},
+            next(book for book in books if book.receives_unassigned),
+        )
+
+    def book_of(self, entity: Reference | None) -> Book | None:
+        """The book of a legal entity, None where it is none's."""
+        if entity is None:
+            return None
+        return self.by_entity.get(entity.id) or self.by_entity.get(entity.code)
+
+    def books_of(self, document: SourceDocument) -> tuple[Book, ...]:
+        """The books that have a part in a document, its home first.
+
+        Home is the book of the document's own legal entity, or the one that receives what fits none (where the gate
+        stops it); the others are those of its lines' legal entities.
+        """
+        home = self.book_of(document.legal_entity) or self.receiving
+        sharing = (self.book_of(line.legal_entity) for line in document.lines)
+        by_id = {book.id: book for book in (home, *sharing) if book is not None}
+        return tuple(by_id.values())
 
 
 def business_date(book: Book, source: Source, document: SourceDocument, now: datetime) -> date | None:

@@ -1,4 +1,8 @@
-"""Extract: everything that changed in the OA since the watermark, then the proof that nothing is missing."""
+"""Extract: everything that changed in the OA since the watermark, then the proof that nothing is missing.
+
+A source may feed several books, each with runs of its own. Every run reads the whole source and files what it finds
+for all of them, so it does not matter which comes first.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from include.domain.problems import Stage
 from include.ports import RawDocument
-from include.stages.context import StageContext, StageResult, book_of, business_date
+from include.stages.context import Owners, StageContext, StageResult, business_date
 from include.store.filing import Filed, Saved
 
 log = logging.getLogger(__name__)
@@ -103,10 +107,12 @@ def _store_page(
 
 def _save(ctx: StageContext, documents: Sequence[RawDocument], now: datetime) -> Saved:
     source = ctx.source_config
+    owners = Owners.of(ctx.settings, source)
     filed = []
     for raw, mapped in zip(documents, ctx.source.to_documents(documents), strict=True):
-        book = book_of(ctx.settings, source, mapped.document)
-        filed.append(Filed(raw, mapped, book.id, business_date(book, source, mapped.document, now)))
+        books = owners.books_of(mapped.document)
+        dates = {book.id: business_date(book, source, mapped.document, now) for book in books}
+        filed.append(Filed(raw, mapped, books[0].id, dates))
     return ctx.store.documents.save(source.id, filed, now)
 
 

@@ -79,7 +79,7 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
             connection.execute(
                 select(w.c.outcome, func.count())
                 .join(d, and_(d.c.source == w.c.source, d.c.document_id == w.c.document_id, d.c.is_current))
-                .where(w.c.book == book, w.c.voucher_no != "", in_scope(scope))
+                .where(w.c.book == book, d.c.book == book, w.c.voucher_no != "", in_scope(scope))
                 .group_by(w.c.outcome)
             ).all()
         )

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, bindparam, delete, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
-from include.domain.document import DUE_STATUSES, Disposition
+from include.domain.document import DUE_STATUSES, BookRole, Disposition
 from include.domain.problems import Problem, Stage
-from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.ports import MasterRecord, RawDocument
 from include.store import problems
 from include.store import tables as t
 from include.store.engine import reading, writing
-from include.store.filing import CHUNK, Filed, Saved, chunks, file_page, insert_rows, set_disposition
+from include.store.filing import (
+    CHUNK,
+    Filed,
+    Saved,
+    chunks,
+    file_page,
+    insert_rows,
+    is_sent,
+    lock_source,
+    set_disposition,
+)
 
 MOST_CAUSES = 20
 MOST_EXAMPLES = 5
@@ -57,6 +78,7 @@ class Documents:
         """Never moves backwards."""
         w = t.extract_watermark
         with writing(self.engine) as connection:
+            lock_source(connection, source)
             before = connection.scalar(select(w.c.changed_until).where(w.c.source == source))
             if before is None:
                 connection.execute(insert(w).values(source=source, changed_until=changed_until))
@@ -68,6 +90,7 @@ class Documents:
         m = t.master_record
         rows = {(r.kind, r.id): _master_row(source, r) for r in records}
         with writing(self.engine) as connection:
+            lock_source(connection, source)
             before = connection.execute(select(m).where(m.c.source == source)).mappings().all()
             gone = [{**row, "is_active": False} for row in before if (row["kind"], row["id"]) not in rows]
             connection.execute(delete(m).where(m.c.source == source))
@@ -83,22 +106,33 @@ class Documents:
                 for part in chunks(document_ids)
                 for row in connection.execute(
                     select(d.c.document_id, d.c.updated_at).where(
-                        d.c.source == source, d.c.is_current, d.c.document_id.in_(part)
+                        d.c.source == source, _at_home(), d.c.document_id.in_(part)
                     )
                 )
             }
 
     def save(self, source: str, filed: Sequence[Filed], fetched_at: datetime) -> Saved:
         """Store a page of documents, each once; the last one wins where an id comes twice."""
-        unique = {item.mapped.document.document_id: item for item in filed}
+        unique = {item.document_id: item for item in filed}
         with writing(self.engine) as connection:
             return file_page(connection, source, unique, fetched_at)
 
     def unsettled_payloads(self, source: str) -> Iterator[list[RawDocument]]:
-        """The latest stored payloads of pending and quarantined documents, to be read again with today's
-        configuration and master data; in pages.
+        """The latest stored payloads of documents that are pending or quarantined in any book, each once, to be read
+        again with today's configuration and master data; in pages.
         """
         d, s = t.source_document, t.source_snapshot
+        other = d.alias()
+        is_unsettled = [
+            and_(table.c.is_current, table.c.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED]))
+            for table in (d, other)
+        ]
+        earlier = exists().where(
+            other.c.source == source,
+            other.c.document_id == d.c.document_id,
+            is_unsettled[1],
+            other.c.id < d.c.id,
+        )
         last = 0
         while True:
             with reading(self.engine) as connection:
@@ -107,8 +141,8 @@ class Documents:
                     .join(s, s.c.id == d.c.snapshot_id)
                     .where(
                         d.c.source == source,
-                        d.c.is_current,
-                        d.c.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED]),
+                        is_unsettled[0],
+                        ~earlier,
                         d.c.id > last,
                     )
                     .order_by(d.c.id)
@@ -173,42 +207,80 @@ class Documents:
                 for row in connection.execute(select(p).where(p.c.id.in_(latest)).order_by(p.c.form_type))
             ]
 
-    def set_no_voucher(self, reasons: Mapping[int, str]) -> None:
-        """These accepted documents make no voucher; the reason is in Chinese and English."""
-        d = t.source_document
-        if reasons:
-            with writing(self.engine) as connection:
-                connection.execute(
-                    update(d)
-                    .where(d.c.id == bindparam("pk"))
-                    .values(disposition=Disposition.NO_VOUCHER, disposition_reason=bindparam("reason")),
-                    [{"pk": pk, "reason": reason} for pk, reason in reasons.items()],
-                )
-
     def changed_after_posting(self, book: str) -> list[dict[str, Any]]:
-        """Current documents that no longer agree with a voucher already sent: withdrawn, or with a new revision.
+        """The book's current documents that no longer agree with a voucher already sent from it: withdrawn, changed,
+        or of no concern to the book any more. Those too that came here from a book which had sent a voucher: the
+        whole document would be booked twice.
 
-        Rows: document_pk, code, status, revision, voucher_key, ledger_number.
+        Rows: document_pk, book, code, status, revision, role, voucher_key, voucher_book, ledger_number.
         """
         d, v = t.source_document, t.voucher
+        left = d.alias()
+        from_here = and_(
+            v.c.book == d.c.book,
+            or_(
+                d.c.status.not_in(DUE_STATUSES),
+                v.c.revision < d.c.revision,
+                d.c.role == BookRole.LEFT,
+            ),
+        )
+        from_elsewhere = and_(
+            v.c.book != d.c.book,
+            d.c.role == BookRole.HOME,
+            exists().where(
+                left.c.source == v.c.source,
+                left.c.document_id == v.c.document_id,
+                left.c.book == v.c.book,
+                left.c.is_current,
+                left.c.role == BookRole.LEFT,
+            ),
+        )
         with reading(self.engine) as connection:
             rows = connection.execute(
                 select(
                     d.c.id.label("document_pk"),
+                    d.c.book,
                     d.c.code,
                     d.c.status,
                     d.c.revision,
+                    d.c.role,
                     v.c.key.label("voucher_key"),
+                    v.c.book.label("voucher_book"),
                     v.c.ledger_number,
                 )
                 .join(v, and_(v.c.source == d.c.source, v.c.document_id == d.c.document_id))
-                .where(
-                    or_(d.c.book == book, v.c.book == book),
-                    d.c.is_current,
-                    v.c.status.not_in([*UNSENT_STATUSES, VoucherStatus.CANCELLED]),
-                    or_(d.c.status.not_in(DUE_STATUSES), v.c.revision < d.c.revision, v.c.book != d.c.book),
-                )
+                .where(d.c.book == book, d.c.is_current, is_sent(v.c.status), or_(from_here, from_elsewhere))
                 .order_by(d.c.id, v.c.id)
+            )
+            return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
+
+    def lines_of_no_book(self, book: str, scope: Scope, entities: Collection[str]) -> list[dict[str, Any]]:
+        """Lines of the book's own unsettled documents in scope whose legal entity is none of `entities` (codes or ids).
+
+        Rows, one a line and entity: document_pk, line_no, entity_id, entity_code, entity_name.
+        """
+        d, x = t.source_document, t.source_line
+        with reading(self.engine) as connection:
+            rows = connection.execute(
+                select(
+                    x.c.document_pk,
+                    x.c.line_no,
+                    x.c.legal_entity_id.label("entity_id"),
+                    x.c.legal_entity_code.label("entity_code"),
+                    x.c.legal_entity_name.label("entity_name"),
+                )
+                .distinct()
+                .join(d, d.c.id == x.c.document_pk)
+                .where(
+                    d.c.book == book,
+                    _at_home(),
+                    d.c.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED]),
+                    in_scope(scope),
+                    x.c.legal_entity_id != "",
+                    x.c.legal_entity_id.not_in(list(entities)),
+                    x.c.legal_entity_code.not_in(list(entities)),
+                )
+                .order_by(x.c.document_pk, x.c.line_no, x.c.legal_entity_id)
             )
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it
 
@@ -315,12 +387,18 @@ def in_scope(scope: Scope) -> ColumnElement[bool]:
     return or_(day.is_(None), within(day, scope))
 
 
+def _at_home() -> ColumnElement[bool]:
+    """The condition on `source_document` that is true of exactly one row of every stored document."""
+    d = t.source_document
+    return and_(d.c.is_current, d.c.role == BookRole.HOME)
+
+
 def _created(source: str, form_type: str, since: datetime, until: datetime) -> ColumnElement[bool]:
     d = t.source_document
     return and_(
         d.c.source == source,
         d.c.form_type == form_type,
-        d.c.is_current,
+        _at_home(),
         d.c.created_at >= since,
         d.c.created_at <= until,
     )

@@ -6,14 +6,21 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 
-from include.domain.document import Disposition, MappedDocument, Reference, SourceDocument, canonical_json
-from include.domain.problems import Stage
+from include.domain.document import (
+    BookRole,
+    Disposition,
+    MappedDocument,
+    Reference,
+    SourceDocument,
+    canonical_json,
+)
+from include.domain.problems import Problem, Stage
 from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.ports import RawDocument
 from include.store import problems
@@ -23,19 +30,31 @@ CHUNK = 500
 """Values in one IN list, well below every database's limit."""
 
 
+SOURCE_LOCK = 0x766F7573
+"""Class of PostgreSQL's advisory locks that this product takes for sources."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """A document ready to be saved: as sent, as read, and where it belongs."""
+    """A document ready to be saved: as sent, as read, and the books that have a part in it.
+
+    `home` is the book of the document's own legal entity. `business_dates` is the voucher date in each book, the
+    home among them; a document of one legal entity has just that one.
+    """
 
     raw: RawDocument
     mapped: MappedDocument
-    book: str
-    business_date: date | None
+    home: str
+    business_dates: Mapping[str, date | None]
+
+    @property
+    def document_id(self) -> str:
+        return self.mapped.document.document_id
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What saving a page did. `revised` are new revisions beside a voucher that was already sent."""
+    """What saving a page did, in documents. `revised` have a new revision beside a voucher that was already sent."""
 
     new: int = 0
     changed: int = 0
@@ -51,54 +70,123 @@ class Saved:
         )
 
 
-def file_page(connection: Connection, source: str, filed: Mapping[str, Filed], fetched_at: datetime) -> Saved:
-    """Store documents by id, in the caller's writing transaction.
+@dataclass(slots=True)
+class _Rows:
+    """What is to become of the rows of a page's documents. New and kept rows are known by (document, book)."""
 
-    The same content keeps its row. Changed content replaces it, unless a voucher of it was already sent: then
-    it becomes a new revision beside the old one.
+    inserts: list[dict[str, Any]] = field(default_factory=list)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    kept: dict[tuple[str, str], int] = field(default_factory=dict)
+    superseded: list[int] = field(default_factory=list)
+    retired: list[int] = field(default_factory=list)
+
+    def file(self, row: dict[str, Any], before: Any | None) -> str:
+        """One document in one book, whose newest row there is `before`; says what it is: a count of `Saved`."""
+        if before is None:
+            self.inserts.append({**row, "revision": 1})
+            return "new"
+        is_same = before.is_current and before.content_digest == row["content_digest"]
+        if before.is_sent and not is_same:
+            self.superseded.append(before.id)
+            self.inserts.append({**row, "revision": before.revision + 1, "disposition": Disposition.PENDING})
+            return "revised"
+        if is_same:
+            same_standing = (before.status, before.role) == (row["status"], row["role"])
+            if same_standing and before.disposition != Disposition.NOT_DUE:
+                row["disposition"] = before.disposition
+        self.updates.append({**row, "pk": before.id, "revision": before.revision})
+        self.kept[row["document_id"], row["book"]] = before.id
+        return "unchanged" if is_same else "changed"
+
+
+def file_page(connection: Connection, source: str, filed: Mapping[str, Filed], fetched_at: datetime) -> Saved:
+    """Store documents by id, in the caller's writing transaction: a row in every book that has a part in them.
+
+    The same content keeps its row. Changed content replaces it, unless a voucher of it was already sent from that
+    book: then it becomes a new revision beside the old one. In a book that has no part in the document any more,
+    the row is retired; where a voucher was sent from there, it stays, in the role LEFT, for a person to settle.
     """
+    lock_source(connection, source)
     snapshots = _save_snapshots(connection, source, filed, fetched_at)
-    current = _current_rows(connection, source, list(filed))
-    inserts: list[dict[str, Any]] = []
-    updates: list[dict[str, Any]] = []
-    kept: dict[str, int] = {}
-    retired: list[int] = []
+    before = _newest_rows(connection, source, list(filed))
+    posted_from = _posted_from(connection, source, filed, before)
+    rows = _Rows()
     counts = {"new": 0, "changed": 0, "unchanged": 0, "revised": 0}
     for document_id, item in filed.items():
-        row = _document_row(item, snapshots[document_id])
-        before = current.get(document_id)
-        if before is None:
-            counts["new"] += 1
-            inserts.append({**row, "revision": 1})
-        elif before.content_digest == row["content_digest"] and before.book == row["book"]:
-            counts["unchanged"] += 1
-            same_standing = before.status == row["status"] and before.disposition != Disposition.NOT_DUE
-            row["disposition"] = before.disposition if same_standing else row["disposition"]
-            updates.append({**row, "pk": before.id, "revision": before.revision})
-            kept[document_id] = before.id
-        elif before.is_sent:
-            counts["revised"] += 1
-            retired.append(before.id)
-            inserts.append({**row, "revision": before.revision + 1, "disposition": Disposition.PENDING})
-        else:
-            counts["changed"] += 1
-            updates.append({**row, "pk": before.id, "revision": before.revision})
-            kept[document_id] = before.id
-    for part in chunks(retired):
-        connection.execute(
-            update(t.source_document).where(t.source_document.c.id.in_(part)).values(is_current=False)
-        )
-    pks = {**kept, **_insert_documents(connection, inserts)}
-    _update_documents(connection, updates)
-    _replace_parts(connection, source, {pks[i]: item for i, item in filed.items()}, list(kept.values()))
-    _cancel_unsent(connection, list(kept.values()))
-    by_book: dict[str, dict[int, Sequence[Any]]] = {}
-    for document_id, item in filed.items():
-        found = item.mapped.problems if item.mapped.document.status.is_due else ()
-        by_book.setdefault(item.book, {})[pks[document_id]] = found
-    for book, found_in_book in by_book.items():
-        problems.sync(connection, book, Stage.EXTRACT, found_in_book, fetched_at)
+        known = before.get(document_id, {})
+        outcomes = set()
+        for row in _document_rows(item, snapshots[document_id]):
+            outcomes.add(rows.file(row, known.get(row["book"])))
+        for book in (
+            book for book, one in known.items() if one.is_current and book not in item.business_dates
+        ):
+            if (document_id, book) in posted_from:
+                row = _document_row(
+                    item, snapshots[document_id], book, BookRole.LEFT, known[book].business_date
+                )
+                outcomes.add(rows.file(row, known[book]))
+            else:
+                rows.retired.append(known[book].id)
+                outcomes.add("changed")
+        counts[_outcome(outcomes, is_new=not known)] += 1
+    _retire(connection, rows, fetched_at)
+    pks = {**rows.kept, **_insert_documents(connection, rows.inserts)}
+    _update_documents(connection, rows.updates)
+    _replace_parts(
+        connection,
+        source,
+        {pk: filed[i].mapped.document for (i, _), pk in pks.items()},
+        list(rows.kept.values()),
+    )
+    _cancel_unsent(connection, list(rows.kept.values()))
+    _file_problems(connection, filed, pks, fetched_at)
     return Saved(**counts)
+
+
+def lock_source(connection: Connection, source: str) -> None:
+    """One writer of a source's documents at a time, until the transaction ends: the books that it feeds run by
+    themselves, and each of their runs reads the whole source. SQLite's write lock does the same.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(SOURCE_LOCK, func.hashtext(source))))
+
+
+def _outcome(outcomes: set[str], *, is_new: bool) -> str:
+    """What a document counts as, from what it is in each of its books."""
+    if is_new:
+        return "new"
+    if "revised" in outcomes:
+        return "revised"
+    return "unchanged" if outcomes == {"unchanged"} else "changed"
+
+
+def _retire(connection: Connection, rows: _Rows, at: datetime) -> None:
+    """Take rows out of their books; nothing of a retired one may be sent, and nobody need look at it any more."""
+    d, v, p = t.source_document, t.voucher, t.problem
+    for part in chunks([*rows.superseded, *rows.retired]):
+        connection.execute(update(d).where(d.c.id.in_(part)).values(is_current=False))
+    for part in chunks(rows.retired):
+        connection.execute(
+            update(v)
+            .where(v.c.document_pk.in_(part), v.c.status.in_(UNSENT_STATUSES))
+            .values(status=VoucherStatus.CANCELLED)
+        )
+        connection.execute(
+            update(p).where(p.c.document_pk.in_(part), p.c.resolved_at.is_(None)).values(resolved_at=at)
+        )
+
+
+def _file_problems(
+    connection: Connection, filed: Mapping[str, Filed], pks: Mapping[tuple[str, str], int], at: datetime
+) -> None:
+    """What could not be read concerns every book that has a part in the document."""
+    by_book: dict[str, dict[int, Sequence[Problem]]] = {}
+    for (document_id, book), pk in pks.items():
+        item = filed[document_id]
+        concerns = item.mapped.document.status.is_due and book in item.business_dates
+        by_book.setdefault(book, {})[pk] = item.mapped.problems if concerns else ()
+    for book, found in by_book.items():
+        problems.sync(connection, book, Stage.EXTRACT, found, at)
 
 
 def _save_snapshots(
@@ -133,32 +221,67 @@ def _save_snapshots(
     return {i: stored[i, digests[i]] for i in filed}
 
 
-def _current_rows(connection: Connection, source: str, document_ids: Sequence[str]) -> dict[str, Any]:
+def _newest_rows(
+    connection: Connection, source: str, document_ids: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The newest row of each document in each book that ever had one; by document, then by book.
+
+    They are locked first: what another transaction is about to send or to accept is then decided.
+    """
     d = t.source_document
-    return {
-        row.document_id: row
-        for part in chunks(document_ids)
+    found: dict[str, dict[str, Any]] = {}
+    for part in chunks(document_ids):
+        wanted = (d.c.source == source, d.c.document_id.in_(part))
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(d.c.id).where(*wanted).order_by(d.c.id).with_for_update())
         for row in connection.execute(
             select(
                 d.c.id,
                 d.c.document_id,
                 d.c.revision,
+                d.c.is_current,
                 d.c.content_digest,
                 d.c.book,
+                d.c.role,
                 d.c.status,
                 d.c.disposition,
+                d.c.business_date,
                 sent_voucher_of(d.c.id).label("is_sent"),
-            ).where(d.c.source == source, d.c.is_current, d.c.document_id.in_(part))
+            )
+            .where(*wanted)
+            .order_by(d.c.revision)
+        ):
+            found.setdefault(row.document_id, {})[row.book] = row
+    return found
+
+
+def _posted_from(
+    connection: Connection, source: str, filed: Mapping[str, Filed], before: Mapping[str, Mapping[str, Any]]
+) -> set[tuple[str, str]]:
+    """Of the documents that leave a book, those with a voucher that was sent from it: (document, book)."""
+    v = t.voucher
+    leaving = [
+        i for i, item in filed.items() if any(book not in item.business_dates for book in before.get(i, {}))
+    ]
+    return {
+        (row.document_id, row.book)
+        for part in chunks(leaving)
+        for row in connection.execute(
+            select(v.c.document_id, v.c.book).where(
+                v.c.source == source, v.c.document_id.in_(part), is_sent(v.c.status)
+            )
         )
     }
 
 
-def _insert_documents(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _insert_documents(
+    connection: Connection, rows: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], int]:
     if not rows:
         return {}
     d = t.source_document
-    result = connection.execute(insert(d).returning(d.c.id, d.c.document_id), list(rows))
-    return {row.document_id: row.id for row in result}
+    result = connection.execute(insert(d).returning(d.c.id, d.c.document_id, d.c.book), list(rows))
+    return {(row.document_id, row.book): row.id for row in result}
 
 
 def _update_documents(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -173,14 +296,14 @@ def _update_documents(connection: Connection, rows: Sequence[dict[str, Any]]) ->
 
 
 def _replace_parts(
-    connection: Connection, source: str, items: Mapping[int, Filed], kept: Sequence[int]
+    connection: Connection, source: str, documents: Mapping[int, SourceDocument], kept: Sequence[int]
 ) -> None:
     for part in chunks(kept):
         for table in (t.source_line, t.source_invoice, t.source_write_off):
             connection.execute(delete(table).where(table.c.document_pk.in_(part)))
-    documents = {pk: item.mapped.document for pk, item in items.items()}
+    by_id = {document.document_id: document for document in documents.values()}
     steps = t.approval_step
-    for part in chunks([document.document_id for document in documents.values()]):
+    for part in chunks(list(by_id)):
         connection.execute(delete(steps).where(steps.c.source == source, steps.c.document_id.in_(part)))
     insert_rows(connection, t.source_line, [row for pk, d in documents.items() for row in _line_rows(pk, d)])
     insert_rows(
@@ -195,7 +318,7 @@ def _replace_parts(
             for seq, w in enumerate(d.write_offs, 1)
         ],
     )
-    insert_rows(connection, steps, [row for d in documents.values() for row in _step_rows(source, d)])
+    insert_rows(connection, steps, [row for d in by_id.values() for row in _step_rows(source, d)])
 
 
 def _cancel_unsent(connection: Connection, pks: Sequence[int]) -> None:
@@ -218,13 +341,23 @@ def _cancel_unsent(connection: Connection, pks: Sequence[int]) -> None:
         )
 
 
-def _document_row(item: Filed, snapshot_id: int) -> dict[str, Any]:
+def _document_rows(item: Filed, snapshot_id: int) -> Iterator[dict[str, Any]]:
+    """The document's row in each book that has a part in it."""
+    for book, business_date in item.business_dates.items():
+        role = BookRole.HOME if book == item.home else BookRole.SHARE
+        yield _document_row(item, snapshot_id, book, role, business_date)
+
+
+def _document_row(
+    item: Filed, snapshot_id: int, book: str, role: BookRole, business_date: date | None
+) -> dict[str, Any]:
     d = item.mapped.document
     return {
         "source": d.source,
         "document_id": d.document_id,
         "is_current": True,
-        "book": item.book,
+        "book": book,
+        "role": role,
         "content_digest": d.content_digest,
         "snapshot_id": snapshot_id,
         "code": d.code,
@@ -235,7 +368,7 @@ def _document_row(item: Filed, snapshot_id: int) -> dict[str, Any]:
         "status": d.status,
         "disposition": Disposition.PENDING if d.status.is_due else Disposition.NOT_DUE,
         "disposition_reason": "",
-        "business_date": item.business_date,
+        "business_date": business_date,
         "functional_currency": d.functional_currency,
         "currency": d.currency,
         "gross_minor": d.gross,
@@ -341,7 +474,9 @@ def set_disposition(connection: Connection, pks: Sequence[int], disposition: Dis
 
 def sent_voucher_of(pk: Any) -> Any:
     """Whether a document's revision has a voucher that left for the ledger."""
-    return exists().where(
-        t.voucher.c.document_pk == pk,
-        t.voucher.c.status.not_in([*UNSENT_STATUSES, VoucherStatus.CANCELLED]),
-    )
+    return exists().where(t.voucher.c.document_pk == pk, is_sent(t.voucher.c.status))
+
+
+def is_sent(status: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a voucher in this state left for the ledger."""
+    return status.not_in([*UNSENT_STATUSES, VoucherStatus.CANCELLED])

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine, and_, delete, exists, func, insert, or_, select, update
 
-from include.domain.document import Disposition
+from include.domain.document import BookRole, Disposition
 from include.domain.period import FiscalPeriod
 from include.domain.reconciliation import Discrepancy, DiscrepancyKind
 from include.domain.voucher import VoucherStatus
@@ -147,7 +147,14 @@ class Reconciliations:
                 (row.code, row.ours, row.theirs)
                 for row in connection.execute(
                     select(d.c.code, w.c.voucher_no.label("ours"), d.c.voucher_no.label("theirs"))
-                    .join(w, and_(w.c.source == d.c.source, w.c.document_id == d.c.document_id))
+                    .join(
+                        w,
+                        and_(
+                            w.c.source == d.c.source,
+                            w.c.document_id == d.c.document_id,
+                            w.c.book == d.c.book,
+                        ),
+                    )
                     .where(
                         d.c.book == book,
                         d.c.is_current,
@@ -221,7 +228,8 @@ class Reconciliations:
     def write_backs_due(self, book: str, source: str, scope: Scope, after: str, size: int) -> list[Due]:
         """Documents, by id, whose vouchers are all in the ledger and whose number the OA does not have from us.
 
-        One the OA has refused comes again only after the document changed there.
+        The OA shows one number: that of the document's home, never those of other books that share it. One the OA has
+        refused comes again only after the document changed there.
         """
         d, v, w = t.source_document, t.voucher, t.write_back
         other = v.alias()
@@ -233,6 +241,7 @@ class Reconciliations:
                     d.c.book == book,
                     d.c.source == source,
                     d.c.is_current,
+                    d.c.role == BookRole.HOME,
                     d.c.document_id > after,
                     in_scope(scope),
                     exists().where(v.c.document_pk == d.c.id, v.c.status == VoucherStatus.POSTED),
@@ -242,6 +251,7 @@ class Reconciliations:
                     ),
                     or_(
                         w.c.id.is_(None),
+                        w.c.book != book,
                         w.c.outcome == WriteBackOutcome.UNKNOWN,
                         and_(w.c.outcome == WriteBackOutcome.REFUSED, w.c.at < d.c.updated_at),
                     ),
@@ -253,6 +263,7 @@ class Reconciliations:
                 select(v.c.id, v.c.document_id, v.c.ledger_id, v.c.ledger_number, v.c.period)
                 .join(d, d.c.id == v.c.document_pk)
                 .where(
+                    d.c.book == book,
                     d.c.source == source,
                     d.c.is_current,
                     d.c.document_id.in_(ids),
