@@ -7,13 +7,18 @@ explained and replayed under the rules that made them.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from include.domain.errors import FixConfig, RetryLater
-from include.rules import RuleSet, check_accounts, load_rules
+from include.ports import MasterRecord
+from include.rules import RuleSet, load_rules
+from include.rules.check import check, errors
+from include.rules.proofs import Finding, Severity
 from include.rules.tables import table_files
 from include.stages.context import StageContext
 from include.store.rule_sets import RuleSetVersion, StoredRuleSet
@@ -98,9 +103,8 @@ def rules_in_force(ctx: StageContext) -> InForce:
         return _refused(ctx, before, tuple(str(error).splitlines()))
     if before is not None and before.digest == ruleset.digest:
         return InForce(ruleset, before.version, before.digest)
-    refusals = tuple(
-        f"{each.where}: {each.zh} / {each.en}" for each in check_accounts(ruleset, ctx.ledger.chart())
-    )
+    found = check(ruleset, ctx.book, chart=ctx.ledger.chart(), kinds=_kinds(ctx))
+    refusals = tuple(str(each) for each in errors(found))
     if refusals:
         return _refused(ctx, before, refusals)
     files = folders.files()
@@ -123,6 +127,48 @@ def rules_in_force(ctx: StageContext) -> InForce:
         now.version,
     )
     return InForce(ruleset, now.version, now.digest)
+
+
+def check_folder(ctx: StageContext, folder: Path | None = None, *, offline: bool = False) -> list[Finding]:
+    """Everything that is wrong with the book's rules, or with those of another folder.
+
+    They are held against the ledger's chart and the OA's master data as these are now; `offline` leaves both out. What
+    cannot be read is a finding too.
+
+    Raises:
+        FixConfig: the folder has no rules.
+        RetryLater: the ledger or the OA cannot be read.
+    """
+    folders = RuleFolders.below(folder, ctx.book.id) if folder else RuleFolders.of(ctx)
+    try:
+        ruleset = load_rules(folders.rules, folders.tables)
+    except FixConfig as error:
+        return [_unreadable(line) for line in str(error).splitlines()]
+    if offline:
+        return check(ruleset, ctx.book, kinds=_kinds(ctx))
+    master: dict[str, list[MasterRecord]] = {}
+    for record in ctx.source.master_data():
+        master.setdefault(record.kind, []).append(record)
+    today = ctx.clock.now().astimezone(ZoneInfo(ctx.book.timezone)).date()
+    return check(ruleset, ctx.book, chart=ctx.ledger.chart(), kinds=_kinds(ctx), master=master, day=today)
+
+
+def _kinds(ctx: StageContext) -> list[str]:
+    """The kinds of documents that the book's source sends."""
+    return sorted({form.kind.value for form in ctx.source_config.forms})
+
+
+_PLACE = re.compile(r"^(?P<file>.+?)(?::(?P<line>\d+)| 第 (?P<row>\d+) 行)?: (?P<what>.*)$")
+
+
+def _unreadable(message: str) -> Finding:
+    """A mistake that reading rules found, `file:12: …` or `file 第 12 行: …`, as a finding."""
+    match = _PLACE.match(message)
+    if match is None:
+        return Finding("rules.unreadable", Severity.ERROR, "", 0, message, "")
+    zh, _, en = match["what"].partition(" / ")
+    file = "/".join(Path(match["file"]).parts[-3:])
+    return Finding("rules.unreadable", Severity.ERROR, file, int(match["line"] or match["row"] or 0), zh, en)
 
 
 def restore(store: Store, book: str, which: int | str, folders: RuleFolders | None = None) -> RuleSet | None:
