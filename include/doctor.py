@@ -9,9 +9,10 @@ from include.connections import Resolver
 from include.domain.errors import VoucherflowError
 from include.domain.period import PeriodState
 from include.ports import SystemClock
-from include.rules import check_accounts, load_rules
+from include.rules.check import errors
 from include.settings import Settings
 from include.stages.context import StageContext, open_context
+from include.stages.rules import check_folder
 from include.store.store import Store
 
 
@@ -56,12 +57,11 @@ def _period(ctx: StageContext) -> str:
 def _rules(ctx: StageContext) -> Iterator[Finding]:
     subject = f"{ctx.book.id}: 规则 / rules"
     try:
-        ruleset = load_rules(ctx.settings.rules_dir(ctx.book), ctx.settings.tables_dir(ctx.book))
-        problems = check_accounts(ruleset, ctx.ledger.chart())
+        found = errors(check_folder(ctx))
     except VoucherflowError as error:
         yield Finding(subject, False, str(error))
         return
-    for problem in problems:
-        yield Finding(subject, False, str(problem))
-    if not problems:
-        yield Finding(subject, True, f"{ruleset.digest[:12]}，科目均可用 / all accounts are usable")
+    for one in found:
+        yield Finding(subject, False, str(one))
+    if not found:
+        yield Finding(subject, True, "已证明，科目均可用 / proved, all accounts are usable")

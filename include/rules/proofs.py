@@ -53,7 +53,8 @@ class Finding:
     rows: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: [{self.code}] {self.zh} / {self.en}"
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: [{self.code}] {self.zh} / {self.en}"
 
 
 def check_tables(ruleset: RuleSet, decimals: int) -> list[Finding]:
