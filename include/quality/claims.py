@@ -1,4 +1,7 @@
-"""What several documents claim: a code that is theirs alone, an invoice up to its total. The first comes first."""
+"""What several documents claim: a code that is theirs alone, an invoice up to its total. The first comes first.
+
+A document counts once, by its home row, however many books share it; what holds of it holds in each of them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, Table, and_, case, func, select
 
-from include.domain.document import DUE_STATUSES, Disposition
+from include.domain.document import DUE_STATUSES, BookRole, Disposition
 from include.quality.scope import DocumentScope
 from include.quality.staging import within_limit
 from include.store.tables import source_document, source_invoice
@@ -22,7 +25,7 @@ def same_codes(scope: DocumentScope, chosen: Table) -> Select[Any]:
     codes = select(mine.c.code).join(chosen, chosen.c.id == mine.c.id)
     ranked = (
         select(
-            d.c.id.label("document_pk"),
+            d.c.document_id,
             func.row_number().over(partition_by=d.c.code, order_by=_first_come()).label("position"),
             func.first_value(d.c.document_id, type_=String())
             .over(partition_by=d.c.code, order_by=_first_come())
@@ -31,7 +34,12 @@ def same_codes(scope: DocumentScope, chosen: Table) -> Select[Any]:
         .where(d.c.code != "", d.c.code.in_(codes), _counts(scope))
         .subquery("code_ranked")
     )
-    return select(ranked.c.document_pk, ranked.c.first_document_id).where(ranked.c.position > 1)
+    return (
+        select(mine.c.id.label("document_pk"), ranked.c.first_document_id)
+        .join(chosen, chosen.c.id == mine.c.id)
+        .join(ranked, ranked.c.document_id == mine.c.document_id)
+        .where(ranked.c.position > 1)
+    )
 
 
 def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
@@ -42,6 +50,7 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
     that alone claims more than the total fails and is not counted against the others.
     """
     i, d = source_invoice, source_document
+    mine = source_document.alias("mine")
     concerned = select(i.c.invoice_id).join(chosen, chosen.c.id == i.c.document_pk)
     per_document = (
         select(
@@ -71,7 +80,6 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
     standing = case((claim > totalled.c["all"], 0), else_=claim)
     ranked = (
         select(
-            totalled.c.document_pk,
             totalled.c.invoice_id,
             totalled.c.line_no,
             totalled.c["all"].label("total_minor"),
@@ -96,17 +104,28 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
         .subquery("claims_ranked")
     )
     r = ranked.c
-    return select(
-        ranked,
-        case((r.total_minor > 0, r.running_minor - r.total_minor)).label("excess_minor"),
-        case((r.total_minor.is_(None), r.earlier_document_id)).label("claimed_before_by"),
-    ).join(chosen, chosen.c.id == r.document_pk)
+    return (
+        select(
+            mine.c.id.label("document_pk"),
+            ranked,
+            case((r.total_minor > 0, r.running_minor - r.total_minor)).label("excess_minor"),
+            case((r.total_minor.is_(None), r.earlier_document_id)).label("claimed_before_by"),
+        )
+        .select_from(mine)
+        .join(chosen, chosen.c.id == mine.c.id)
+        .join(ranked, r.document_id == mine.c.document_id)
+    )
 
 
 def _counts(scope: DocumentScope) -> ColumnElement[bool]:
-    """Documents that may claim a code or an invoice: all current due ones of the source, in any book."""
+    """Documents that may claim a code or an invoice: all current due ones of the source, in any book, each once."""
     d = source_document
-    return and_(d.c.source == scope.source, d.c.is_current, d.c.status.in_(DUE_STATUSES))
+    return and_(
+        d.c.source == scope.source,
+        d.c.is_current,
+        d.c.role == BookRole.HOME,
+        d.c.status.in_(DUE_STATUSES),
+    )
 
 
 def _first_come() -> tuple[ColumnElement[Any], ...]:
