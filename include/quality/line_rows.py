@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, literal, or_, select
 
-from include.domain.document import DocumentKind, DocumentStatus
+from include.domain.document import BookRole, DocumentKind, DocumentStatus
 from include.domain.problems import Stage
 from include.quality.document_rows import KINDS_WITH_DATES, KINDS_WITH_FEE_TYPES, KINDS_WITHOUT_VOUCHER
 from include.quality.scope import DocumentScope, absent, implausible, nul, reference_known
@@ -209,6 +209,11 @@ def write_off_rows(chosen: Table) -> Select[Any]:
         .join(d, d.c.id == w.c.document_pk)
         .outerjoin(
             loan,
-            and_(loan.c.source == d.c.source, loan.c.document_id == w.c.loan_document_id, loan.c.is_current),
+            and_(
+                loan.c.source == d.c.source,
+                loan.c.document_id == w.c.loan_document_id,
+                loan.c.is_current,
+                loan.c.role == BookRole.HOME,
+            ),
         )
     )
