@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
+from include.config_files import read_model
 from include.domain.account import Chart
 from include.domain.document import digest
 from include.domain.errors import FixConfig
 from include.domain.problems import Problem
-from include.rules import marks
 from include.rules.schema import Entry, TemplateFile, VoucherTemplate
-from include.rules.tables import ACCOUNTS_FILE, DecisionTable, KeyedAccount, read_accounts, read_table
+from include.rules.tables import (
+    ACCOUNTS_FILE,
+    DecisionTable,
+    KeyedAccount,
+    read_accounts,
+    read_table,
+    table_files,
+)
 
 PARTY = frozenset({"employee", "supplier"})
 """Either satisfies an account that demands a `party`."""
@@ -48,27 +52,35 @@ class RuleSet:
     rules_dir: Path
     tables_dir: Path
     digest: str
+    accounts_file: str = ACCOUNTS_FILE
+    """The name of the file that `accounts` stand in: messages and traces name it."""
 
 
 def load_rules(rules_dir: Path, tables_dir: Path) -> RuleSet:
-    """Read `*.yaml` of `rules_dir` and `*.csv` of `tables_dir`.
+    """Read `*.yaml` of `rules_dir`, `*.csv` and `*.xlsx` of `tables_dir`.
 
     Raises:
         FixConfig: everything that is wrong, one line each with file, line, key and what is allowed.
     """
     problems: list[str] = []
     templates = _load_templates(rules_dir, problems)
-    accounts = read_accounts(tables_dir / ACCOUNTS_FILE, problems)
-    tables = {}
-    for path in sorted(tables_dir.glob("*.csv")):
-        if path.name != ACCOUNTS_FILE:
-            table = read_table(path, problems)
-            if table is not None:
-                tables[table.name] = table
-    problems += _cross_check(rules_dir, tables_dir, templates, tables, accounts)
+    files = table_files(tables_dir, problems)
+    accounts_path = files.pop(Path(ACCOUNTS_FILE).stem, tables_dir / ACCOUNTS_FILE)
+    accounts = read_accounts(accounts_path, problems)
+    read = {name: read_table(path, problems) for name, path in files.items()}
+    tables = {name: table for name, table in read.items() if table is not None}
+    problems += _cross_check(rules_dir, accounts_path, templates, read, accounts)
     if problems:
         raise FixConfig("\n".join(problems))
-    return RuleSet(templates, tables, accounts, rules_dir, tables_dir, _digest(templates, tables, accounts))
+    return RuleSet(
+        templates,
+        tables,
+        accounts,
+        rules_dir,
+        tables_dir,
+        _digest(templates, tables, accounts),
+        accounts_path.name,
+    )
 
 
 def check_accounts(ruleset: RuleSet, chart: Chart) -> tuple[Problem, ...]:
@@ -104,7 +116,7 @@ def _unsupplied(required: frozenset[str], supplied: frozenset[str]) -> set[str]:
 
 def _named_accounts(ruleset: RuleSet) -> Iterator[tuple[str, str]]:
     for keyed in ruleset.accounts.values():
-        yield f"{ruleset.tables_dir / ACCOUNTS_FILE}:{keyed.row}", keyed.account
+        yield f"{ruleset.tables_dir / ruleset.accounts_file}:{keyed.row}", keyed.account
     for table in ruleset.tables.values():
         for row in table.rows:
             yield f"{table.file}:{row.row}", row.account
@@ -152,76 +164,31 @@ def _load_templates(rules_dir: Path, problems: list[str]) -> tuple[Template, ...
 
 
 def _load_file(path: Path, problems: list[str]) -> Iterator[Template]:
-    try:
-        marked = marks.parse(path.read_text("utf-8-sig"))
-    except UnicodeDecodeError:
-        problems.append(f"{path}: 不是 UTF-8 / not UTF-8")
+    read = read_model(path, TemplateFile, problems)
+    if read is None:
         return
-    except OSError as error:
-        problems.append(f"{path}: 无法读取 / cannot be read: {error.strerror}")
-        return
-    except marks.MarkedYamlError as error:
-        problems.append(f"{path}:{error.line}: 不是有效的 YAML / not valid YAML: {error}")
-        return
-    try:
-        content = TemplateFile.model_validate(marked.value)
-    except ValidationError as error:
-        problems += [_explain(path, marked, detail) for detail in error.errors()]
-        return
+    content, marked = read
     for index, spec in enumerate(content.templates):
         base = ("templates", index)
         entry_lines = tuple(marked.line_of((*base, "lines", i)) for i in range(len(spec.lines)))
         yield Template(spec, path.name, marked.line_of(base), entry_lines)
 
 
-def _explain(path: Path, marked: marks.Marked, detail: Any) -> str:
-    location: tuple[str | int, ...] = detail["loc"]
-    where = f"{path}:{marked.line_of(location)}: {'.'.join(map(str, location)) or '-'}"
-    match detail["type"]:
-        case "extra_forbidden":
-            valid = "、".join(_keys_at(location[:-1]))
-            return f"{where}: 未知的键，可用：{valid} / unknown key, choose from: {valid}"
-        case "missing":
-            return f"{where}: 缺少此键 / this key is missing"
-        case "string_type":
-            return f"{where}: 应为文字，{detail['input']!r} 请加引号 / text is expected, put {detail['input']!r} in quotes"
-    given = "" if isinstance(detail["input"], Mapping) else f" ({str(detail['input'])[:60]!r})"
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')}{given}"
-
-
-def _keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model at a place of the file knows, as they are written."""
-    model: Any = TemplateFile
-    for part in location:
-        if isinstance(part, str) and part in _fields(model):
-            model = _model_in(_fields(model)[part]) or model
-    return sorted(_fields(model))
-
-
-def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _model_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((m for m in map(_model_in, getattr(annotation, "__args__", ())) if m is not None), None)
-
-
 def _cross_check(
     rules_dir: Path,
-    tables_dir: Path,
+    accounts_path: Path,
     templates: tuple[Template, ...],
-    tables: Mapping[str, DecisionTable],
+    tables: Mapping[str, DecisionTable | None],
     accounts: Mapping[str, KeyedAccount],
 ) -> Iterator[str]:
+    """What does not fit together; `tables` has None for a file that could not be read, which is reported already."""
     first: dict[str, Template] = {}
     for template in templates:
         other = first.setdefault(template.spec.id, template)
         if other is not template:
             yield (
-                f"{rules_dir / template.file}:{template.line}: 模板 id {template.spec.id!r} 已用于 {other.file}:{other.line} / "
-                f"the template id is taken by {other.file}:{other.line}"
+                f"{rules_dir / template.file}:{template.line}: 模板 id {template.spec.id!r} 已用于 {other.file}:{other.line}，换一个 / "
+                f"the template id is taken by {other.file}:{other.line}, choose another"
             )
     for template, index, entry in _entries(templates):
         where = f"{rules_dir / template.file}:{template.entry_lines[index]}: account"
@@ -230,27 +197,34 @@ def _cross_check(
         if key is not None and key not in accounts and accounts:
             known = "、".join(sorted(accounts)) or "-"
             yield (
-                f"{where}.key: {key!r} 不在 {tables_dir / ACCOUNTS_FILE} 中，可选：{known} / no such key there, "
+                f"{where}.key: {key!r} 不在 {accounts_path} 中，可选：{known} / no such key there, "
                 f"choose from: {known}"
             )
-        if name is not None and name not in tables and not (tables_dir / f"{name}.csv").is_file():
+        if name is not None and name not in tables:
             known = "、".join(sorted(tables)) or "-"
-            yield f"{where}.table: 没有 {tables_dir / name}.csv，可选：{known} / no such table, choose from: {known}"
-        elif name is not None and name in tables:
-            unseen = [c.path for c in tables[name].conditions if c.scope not in entry.for_each.sees]
-            unnamed = sorted(
-                {k for r in tables[name].rows for k in r.dimensions or ()} - entry.dimension_kinds
+            yield (
+                f"{where}.table: 没有 {accounts_path.parent / name}.csv（或 .xlsx），可选：{known} / no such table, choose from: "
+                f"{known}"
             )
-            if unnamed:
-                yield (
-                    f"{where}.table: {name}.csv 的 dimensions 列用到 {'、'.join(unnamed)}，但这一行没有写明取值 / its column "
-                    f"dimensions names {', '.join(unnamed)}, which this line does not say how to fill"
-                )
-            if unseen:
-                yield (
-                    f"{where}.table: {name}.csv 以 {'、'.join(unseen)} 为条件，但这一行 for_each: {entry.for_each} / the table "
-                    f"asks for {', '.join(unseen)}, which a line for each {entry.for_each} does not have"
-                )
+        table = tables.get(name) if name is not None else None
+        if table is not None:
+            yield from _misfits(f"{where}.table: {table.file_name}", table, entry)
+
+
+def _misfits(where: str, table: DecisionTable, entry: Entry) -> Iterator[str]:
+    """What a table asks for or names that the template line which uses it does not have."""
+    unseen = [condition.path for condition in table.conditions if condition.scope not in entry.for_each.sees]
+    unnamed = sorted({kind for row in table.rows for kind in row.dimensions or ()} - entry.dimension_kinds)
+    if unnamed:
+        yield (
+            f"{where} 的 dimensions 列用到 {'、'.join(unnamed)}，但这一行没有写明取值 / its column dimensions names "
+            f"{', '.join(unnamed)}, which this line does not say how to fill"
+        )
+    if unseen:
+        yield (
+            f"{where} 以 {'、'.join(unseen)} 为条件，但这一行 for_each: {entry.for_each} / the table asks for {', '.join(unseen)}, "
+            f"which a line for each {entry.for_each} does not have"
+        )
 
 
 def _digest(

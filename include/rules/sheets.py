@@ -21,7 +21,6 @@ UNREAD_SUFFIXES = (".xls", ".xlsm", ".xlsb", ".xltx", ".ods", ".et", ".ett", ".n
 """Tables that somebody may save by mistake: passing them over in silence would look as if they were in force."""
 MAX_COLUMNS = 256
 MAX_BYTES = 64 * 1024 * 1024
-MAX_PROBLEMS = 100
 _OTHER_SEPARATORS = {";": "分号 / semicolons", "\t": "制表符 / tabs", "，": "中文逗号 / Chinese commas"}
 
 
@@ -236,11 +235,3 @@ def _without_bad_cells(
     for number in sorted(bad):
         problems += [f"{path} 第 {number} 行: {complaint} (row {number})" for complaint in bad[number]]
     return [row for row in sheet.rows if row[0] not in bad] if bad else sheet.rows
-
-
-def capped(path: Path, found: Sequence[str]) -> Iterator[str]:
-    """The first MAX_PROBLEMS problems of a file, and how many more there are."""
-    yield from found[:MAX_PROBLEMS]
-    more = len(found) - MAX_PROBLEMS
-    if more > 0:
-        yield f"{path}: …… 另有 {more} 处 / … and {more} more"

@@ -27,10 +27,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from include.config_files import capped
 from include.rules import facts
 from include.rules.cells import ColumnKind
 from include.rules.facts import Fact, FactType
-from include.rules.sheets import SUFFIXES, UNREAD_SUFFIXES, Sheet, capped, read_sheet
+from include.rules.sheets import SUFFIXES, UNREAD_SUFFIXES, Sheet, read_sheet
 
 CONTROL_COLUMNS = ("priority", "valid_from", "valid_to", "dimensions", "note")
 OUTPUT = "account"
