@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection, RowMapping, or_, select
 
+from include.domain.document import BookRole
 from include.domain.errors import FixData
 from include.domain.money import format_minor
 from include.domain.voucher import Side
@@ -18,9 +19,19 @@ from include.store import tables as t
 from include.store.engine import reading
 from include.store.store import Store
 
+ROLES = {
+    BookRole.HOME: "本账簿单据 / its own",
+    BookRole.SHARE: "分摊 / a share",
+    BookRole.LEFT: "已移出 / moved away",
+}
+"""What a document is to a book, for people."""
+
 
 def explain(store: Store, document: str) -> dict[str, Any]:
     """All that is known of a document, by its number or id, as plain values (amounts in minor units).
+
+    `documents` has an item for each of its revisions in each book that has, or had, a part in it; `write_back` stands
+    in the book that wrote it.
 
     Raises:
         FixData: no stored document has that number or id.
@@ -51,7 +62,10 @@ def _document(connection: Connection, row: RowMapping) -> dict[str, Any]:
         attempts = _rows(connection, select(a).where(a.c.voucher_id == voucher["id"]).order_by(a.c.id))
         vouchers.append({**voucher, "lines": lines, "attempts": attempts})
     written = _rows(
-        connection, select(w).where(w.c.source == row["source"], w.c.document_id == row["document_id"])
+        connection,
+        select(w).where(
+            w.c.source == row["source"], w.c.document_id == row["document_id"], w.c.book == row["book"]
+        ),
     )
     return {
         **row,
@@ -89,9 +103,11 @@ def _render_document(d: dict[str, Any]) -> list[RenderableType]:
         ("单据 / document ", "bold"),
         f"{d['code']} ({d['document_id']}) ",
         (d["title"], "italic"),
-        f"\n{d['kind']}, {d['status']}, {d['disposition']}, 版本 / revision {d['revision']}, 账簿 / book {d['book']}, "
-        f"{gross}, 日期 / date {d['business_date']}",
+        f"\n{d['kind']}, {d['status']}, {d['disposition']}, 版本 / revision {d['revision']}, 账簿 / book {d['book']} "
+        f"({ROLES[BookRole(d['role'])]}), {gross}, 日期 / date {d['business_date']}",
     )
+    if not d["is_current"]:
+        head.append("\n已不是当前版本 / not current any more", style="dim")
     if d["disposition_reason"]:
         head.append(f"\n{d['disposition_reason']}")
     parts: list[RenderableType] = [head]
@@ -117,6 +133,7 @@ def _source_lines(d: dict[str, Any]) -> Table:
         "费用类型 / fee type",
         "部门 / department",
         "项目 / project",
+        "法人实体 / legal entity",
         "金额 / amount",
         "本位币 / functional",
         "可抵扣税 / tax",
@@ -127,6 +144,7 @@ def _source_lines(d: dict[str, Any]) -> Table:
             escape(line["fee_type_name"] or line["fee_type_id"] or "—"),
             escape(line["department_name"] or line["department_id"] or "—"),
             escape(line["project_name"] or line["project_id"] or "—"),
+            escape(line["legal_entity_name"] or line["legal_entity_id"] or "—"),
             _amount(line["amount_minor"], line["currency"]),
             _amount(line["functional_minor"], d["functional_currency"]),
             _amount(line["tax_minor"], d["functional_currency"]),

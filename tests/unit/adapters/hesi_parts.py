@@ -226,6 +226,7 @@ MASTER = (
     MasterRecord("fee_type", "corp:hotel", "COST13", "酒店住宿"),
     MasterRecord("fee_type", "corp:return", "COST92", "归还借款"),
     MasterRecord("legal_entity", "ID_E01", "E01", "示例科技（上海）有限公司"),
+    MasterRecord("legal_entity", "ID_E02", "E02", "示例科技（北京）有限公司"),
     MasterRecord("project", "ID_P1", "P001", "智能仓储平台"),
     MasterRecord("project", "ID_P2", "P002", "华东渠道拓展"),
     MasterRecord("supplier", "ID_V1", "V001", "上海示例电子元件有限公司"),

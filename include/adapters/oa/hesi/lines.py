@@ -18,6 +18,7 @@ FEE_TYPE = Label("line.fee_type", "费用类型", "fee type")
 REFERENCES = {
     "department": Label("line.department", "部门", "department"),
     "project": Label("line.project", "项目", "project"),
+    "legal_entity": Label("line.legal_entity", "法人实体", "legal entity"),
 }
 TAX = Label("line.tax", "可抵扣税额", "deductible tax")
 INVOICE = Label("line.invoice", "发票编号", "invoice id")
@@ -34,13 +35,22 @@ class InvoiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class LineContext:
-    """What lines need of their surroundings. `department` and `project` are the document's."""
+    """What lines need of their surroundings.
+
+    `fields` are the keys under which a line or portion names its department, project and legal entity; the references
+    are the document's.
+    """
 
     directory: Directory
     invoices: Mapping[str, InvoiceFacts]
-    project_field: str
+    fields: Mapping[str, str]
     department: Reference | None
     project: Reference | None
+    legal_entity: Reference | None
+
+    def apart(self, entity: Reference | None) -> Reference | None:
+        """The legal entity of a line, None where it is the document's own."""
+        return None if entity == self.legal_entity else entity
 
 
 def read_lines(
@@ -101,6 +111,9 @@ def _read_line(
         deductible_tax=tax,
         occurred_on=reader.day(form.get("feeDate"), f"{inner}.feeDate", DATE, line_no),
         description=reader.text(form.get("consumptionReasons")) or reader.text(form.get("description")),
+        legal_entity=context.apart(
+            _reference(reader, form, inner, context, kind="legal_entity", line_no=line_no)
+        ),
     )
     return line, share_claims(claims, money.functional)
 
@@ -108,8 +121,8 @@ def _read_line(
 def _reference(
     reader: Reader, form: Mapping[str, Any], where: str, context: LineContext, *, kind: str, line_no: int
 ) -> Reference | None:
-    """The department or project that a line or portion names, if it names one."""
-    name = context.project_field if kind == "project" else "expenseDepartment"
+    """The department, project or legal entity that a line or portion names, if it names one."""
+    name = context.fields[kind]
     identity = reader.identity(form.get(name), f"{where}.{name}", REFERENCES[kind], line_no)
     return context.directory.reference(kind, identity) if identity else None
 
@@ -212,12 +225,14 @@ def _portions(
         money = _portion_money(reader, inner.get("apportionMoney"), f"{at}.apportionMoney", line.line_no)
         department = _reference(reader, inner, at, context, kind="department", line_no=line.line_no)
         project = _reference(reader, inner, at, context, kind="project", line_no=line.line_no)
+        entity = _reference(reader, inner, at, context, kind="legal_entity", line_no=line.line_no)
         portions.append(
             replace(
                 line,
                 portion_no=index + 1,
                 department=department or line.department,
                 project=project or line.project,
+                legal_entity=context.apart(entity) if entity else line.legal_entity,
                 functional_amount=money,
             )
         )

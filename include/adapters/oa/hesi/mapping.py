@@ -143,7 +143,8 @@ class _Mapper:
         kind = self._kind(template)
         status = self._status()
         department, project = self._department(), self._dimension(source.fields.project, "project", "项目")
-        lines, claims = self._lines(department, project)
+        legal_entity = self._dimension(source.fields.legal_entity, "legal_entity", "法人实体")
+        lines, claims = self._lines(department, project, legal_entity)
         write_offs = self._write_offs()
         totals = self._totals(template, lines, write_offs)
         if not lines:
@@ -166,7 +167,7 @@ class _Mapper:
             written_off=totals.written_off,
             company_paid=totals.company_paid,
             payable=totals.payable,
-            legal_entity=self._dimension(source.fields.legal_entity, "legal_entity", "法人实体"),
+            legal_entity=legal_entity,
             department=department,
             submitter=self._reference("submitterId", "staff", "提交人", "the submitter"),
             supplier=self._supplier(),
@@ -278,16 +279,22 @@ class _Mapper:
     # -- money ---------------------------------------------------------------------------------------
 
     def _lines(
-        self, department: Reference | None, project: Reference | None
+        self, department: Reference | None, project: Reference | None, legal_entity: Reference | None
     ) -> tuple[tuple[DocumentLine, ...], tuple[InvoiceClaim, ...]]:
         details = self._form.get("details")
         if isinstance(details, list):
+            fields = self._context.source.fields
             context = LineContext(
-                self._context.directory,
-                self._context.invoices,
-                self._context.source.fields.project,
-                department,
-                project,
+                directory=self._context.directory,
+                invoices=self._context.invoices,
+                fields={
+                    "department": "expenseDepartment",
+                    "project": fields.project,
+                    "legal_entity": fields.legal_entity,
+                },
+                department=department,
+                project=project,
+                legal_entity=legal_entity,
             )
             return read_lines(self._reader, details, context)
         if self._has_form and (details is not None or self._raw.form_type in FORMS_WITH_DETAILS):
