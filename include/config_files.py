@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from include import marks
@@ -16,6 +17,9 @@ Model = TypeVar("Model", bound=BaseModel)
 MAX_BYTES = 2 * 1024 * 1024
 MAX_PROBLEMS = 100
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
+_DAY = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})")
+_SERIAL = re.compile(r"[1-9][0-9]{4}")
+_SERIAL_START = date(1899, 12, 30)
 _WORDS = {
     # Types of pydantic's errors: what is expected, as {context} names it.
     "string_too_short": ("不能为空", "may not be empty"),
@@ -43,6 +47,33 @@ _EXPECTED = {
     "mapping": ("应为“键: 值”", "keys and values are expected"),
     "model": ("应为“键: 值”", "keys and values are expected"),
 }
+
+
+def written_day(text: str) -> date:
+    """A day as people write it in configuration, 2026-01-31 or 2026/1/31; ValueError says what is wrong with it."""
+    match = _DAY.fullmatch(text)
+    if match:
+        try:
+            return date(int(match[1]), int(match[2]), int(match[3]))
+        except ValueError:
+            raise ValueError(
+                f"没有 {text!r} 这一天，应写作 2026-01-31 / there is no such day, write 2026-01-31"
+            ) from None
+    if _SERIAL.fullmatch(text):
+        shown = _SERIAL_START + timedelta(days=int(text))
+        raise ValueError(
+            f"{text!r} 是 Excel 的日期序号（{shown}），把单元格格式设为日期或写作 2026-01-31 / Excel's serial number of {shown}: format the "
+            "cell as a date, or write 2026-01-31"
+        )
+    raise ValueError(f"{text!r} 应写作 2026-01-31 / write a date as 2026-01-31")
+
+
+def _day(value: object) -> date:
+    return value if isinstance(value, date) else written_day(str(value))
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A date of a model. Pydantic's own would take a number for seconds since 1970."""
 
 
 def read_model(path: Path, model: type[Model], problems: list[str]) -> tuple[Model, marks.Marked] | None:
@@ -113,7 +144,7 @@ def _explain(path: Path, marked: marks.Marked, model: type[BaseModel], detail: E
         quoted = written.strip("'\"")
         return f'{where}: 应为文字，{quoted} 请加引号 / text is expected, put {quoted} in quotes: "{quoted}"'
     if kind == "value_error":
-        shown = "" if isinstance(given, Mapping) else f" ({written})"
+        shown = "" if isinstance(given, Mapping) or written in detail["msg"] else f" ({written})"
         return f"{where}: {detail['msg'].removeprefix('Value error, ')}{shown}"
     zh, en = _words(kind, detail)
     return f"{where}: {zh} / {en} ({written})"

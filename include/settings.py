@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from include.config_files import Day, read_model
 from include.domain.document import DocumentKind
 from include.domain.errors import FixConfig
 from include.domain.money import AmountError, currency_decimals
 
 DEFAULT_CONFIG_DIR = Path(__file__).parent / "config"
-_YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The fast one where the wheel has it: DAG files are parsed again and again."""
 Model = TypeVar("Model", "Source", "Book")
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
@@ -67,7 +64,7 @@ class Source(_Closed):
     connection: str
     timezone: str = "Asia/Shanghai"
     functional_currency: str = "CNY"
-    start: date
+    start: Day
     """Documents changed before this day are never read."""
     overlap_s: int = Field(default=600, ge=0, le=86_400)
     """Every extract reads this far back behind its watermark, for clocks that differ and late commits."""
@@ -219,49 +216,16 @@ def _load_all(folder: Path, model: type[Model], problems: list[str]) -> dict[str
     if not files:
         problems.append(f"{folder}: 没有 *.yaml 配置 / no *.yaml file here")
     for path in files:
-        try:
-            content = yaml.load(path.read_text("utf-8"), Loader=_YAML_LOADER)  # noqa: S506 - both are safe loaders
-            if not isinstance(content, dict):
-                raise FixConfig(f"{path}: 应为键值映射 / a mapping of keys is expected")
-            item = model.model_validate({**content, "file": str(path)})
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            problems.append(f"{path}: 不是有效的 UTF-8 YAML / not valid UTF-8 YAML: {error}")
-        except ValidationError as error:
-            problems += [_explain(path, model, detail) for detail in error.errors()]
-        except FixConfig as error:
-            problems.append(str(error))
-        else:
-            if item.id != path.stem:
-                problems.append(
-                    f"{path}: id {item.id!r} 应与文件名一致 / must equal the file's name {path.stem!r}"
-                )
-            loaded[item.id] = item
-    return loaded
-
-
-def _explain(path: Path, model: type[BaseModel], detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        valid = "、".join(_keys_at(model, detail["loc"][:-1]))
-        return f"{path}: {where}: 未知的键，可用：{valid} / unknown key, choose from: {valid}"
-    if detail["type"] == "missing":
-        return f"{path}: {where}: 缺少此键 / this key is missing"
-    return f"{path}: {where}: {detail['msg']} (value: {str(detail.get('input'))[:80]!r})"
-
-
-def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    current: Any = model
-    for part in location:
-        if isinstance(part, int):
+        read = read_model(path, model, problems)
+        if read is None:
             continue
-        annotation = current.model_fields[part].annotation
-        nested = getattr(annotation, "__args__", ())
-        current = next(
-            (a for a in (annotation, *nested) if isinstance(a, type) and issubclass(a, BaseModel)), None
-        )
-        if current is None:
-            return []
-    return sorted(name for name in current.model_fields if name != "file")
+        item = read[0].model_copy(update={"file": str(path)})
+        if item.id != path.stem:
+            problems.append(
+                f"{path}: id {item.id!r} 应与文件名一致 / must equal the file's name {path.stem!r}"
+            )
+        loaded[item.id] = item
+    return loaded
 
 
 def _cross_check(sources: Mapping[str, Source], books: Mapping[str, Book]) -> list[str]:

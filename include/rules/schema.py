@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from include.config_files import Day
 from include.domain.document import DocumentKind
 from include.domain.voucher import Side
 from include.rules import facts
@@ -204,8 +204,8 @@ class VoucherTemplate(_Closed):
     title: Label
     kinds: Sequence[DocumentKind] = Field(min_length=1)
     when: Mapping[str, Predicate] = Field(default_factory=dict)
-    valid_from: date | None = None
-    valid_to: date | None = None
+    valid_from: Day | None = None
+    valid_to: Day | None = None
     word: str = Field(default="记", min_length=1, max_length=8)
     summary: str | None = None
     no_voucher: Label | None = None

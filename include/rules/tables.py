@@ -21,13 +21,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from include.config_files import capped
+from include.config_files import capped, written_day
 from include.rules import facts
 from include.rules.cells import ColumnKind
 from include.rules.facts import Fact, FactType
@@ -39,9 +39,6 @@ ACCOUNTS_FILE = "accounts.csv"
 ANY, MISSING, PRESENT = "*", "<missing>", "<present>"
 MAX_PRIORITY = 9999
 _RANGE = re.compile(r"^\s*(-?[0-9.]*)\s*\.\.\s*(-?[0-9.]*)\s*$")
-_DATE = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})")
-_SERIAL = re.compile(r"[1-9][0-9]{4}")
-_SERIAL_START = date(1899, 12, 30)
 _PRIORITY = re.compile(r"-?[0-9]{1,4}")
 
 
@@ -375,23 +372,7 @@ def _range(text: str) -> Cell:
 
 
 def _day(text: str) -> date | None:
-    if not text:
-        return None
-    match = _DATE.fullmatch(text)
-    if match:
-        try:
-            return date(int(match[1]), int(match[2]), int(match[3]))
-        except ValueError:
-            raise ValueError(
-                f"没有 {text!r} 这一天，应写作 2026-01-31 / there is no such day, write 2026-01-31"
-            ) from None
-    if _SERIAL.fullmatch(text):
-        shown = _SERIAL_START + timedelta(days=int(text))
-        raise ValueError(
-            f"{text!r} 是 Excel 的日期序号（{shown}），把单元格格式设为日期或写作 2026-01-31 / Excel's serial number of {shown}: format the "
-            "cell as a date, or write 2026-01-31"
-        )
-    raise ValueError(f"{text!r} 应写作 2026-01-31 / write a date as 2026-01-31")
+    return written_day(text) if text else None
 
 
 _CONTROLS: Mapping[str, Callable[[str], Any]] = {
