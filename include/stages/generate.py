@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from include.domain.money import format_minor
 from include.domain.problems import Problem, ProblemOwner, Stage
-from include.domain.voucher import VoucherKey
 from include.quality import gate
-from include.rules import Generated, Sources, load_rules
+from include.rules import Sources
 from include.rules import generate as apply_rules
 from include.stages.context import Scope, StageContext, StageResult
+from include.stages.rules import InForce, rules_in_force
+from include.store.generated import GeneratedSet
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,10 @@ CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class GenerateResult(StageResult):
-    """Counts of documents and vouchers; `debit_minor` is the total of the vouchers in the book's currency."""
+    """Counts of documents and vouchers; `debit_minor` is the total of the vouchers in the book's currency.
+
+    `rules_refused`: why the rules of the folder are not those of `rule_version`, which stay in force.
+    """
 
     documents: int
     vouchers: int
@@ -32,7 +35,20 @@ class GenerateResult(StageResult):
     quarantined: int
     debit_minor: int
     rule_digest: str
+    rule_version: int
+    rules_refused: tuple[str, ...]
     causes: tuple[tuple[str, int], ...]
+
+
+@dataclass(slots=True)
+class Made:
+    """What applying the rules came to, before the gate looked at it."""
+
+    documents: int = 0
+    vouchers: int = 0
+    no_voucher: int = 0
+    debit_minor: int = 0
+    quarantined: set[int] = field(default_factory=set)
 
 
 def generate(ctx: StageContext, scope: Scope) -> GenerateResult:
@@ -42,68 +58,71 @@ def generate(ctx: StageContext, scope: Scope) -> GenerateResult:
     the voucher gate refuse is quarantined.
 
     Raises:
-        FixConfig: the rules themselves are wrong, or the gate could not be evaluated.
+        FixConfig: the rules are wrong and none were ever in force, or the gate could not be evaluated.
         RetryLater: the ledger's chart cannot be read.
     """
-    ruleset = load_rules(ctx.settings.rules_dir(ctx.book), ctx.settings.tables_dir(ctx.book))
-    documents = vouchers = no_voucher = 0
-    quarantined: set[int] = set()
-    debit_minor = 0
-    for parts in ctx.store.vouchers.frames_to_generate(ctx.book.id, scope, CHUNK):
-        frames = Sources(*parts)
-        made = apply_rules(ruleset, ctx.book, frames)
-        problems = _problems_of(made.problems)
-        _save(ctx, frames.documents, made, ruleset.digest)
-        ctx.store.documents.set_no_voucher(dict(made.no_voucher.select("document_pk", "reason").iter_rows()))
-        outcome = {pk: problems.get(pk, []) for pk in frames.documents["id"]}
-        ctx.store.documents.quarantine(ctx.book.id, Stage.GENERATE, outcome, ctx.clock.now())
-        documents += frames.documents.height
-        vouchers += made.vouchers.height
-        no_voucher += made.no_voucher.height
-        debit_minor += int(made.vouchers["debit_minor"].sum())
-        quarantined |= set(problems)
-        ctx.progress(Stage.GENERATE, documents, None)
-    refused = _gate(ctx, scope)
-    quarantined |= set(refused)
+    rules = rules_in_force(ctx)
+    made = make_vouchers(ctx, scope, rules)
+    quarantined = made.quarantined | set(_gate(ctx, scope))
     causes = ctx.store.documents.quarantine_causes(ctx.book.id, scope)
     if quarantined:
         for example in causes.examples:
             log.warning("%s", example)
     log.info(
         "规则 %s：%d 份单据生成 %d 张凭证，借方合计 %s / rules %s: %d documents made %d vouchers",
-        ruleset.digest[:12],
-        documents,
-        vouchers,
-        format_minor(debit_minor, ctx.book.currency),
-        ruleset.digest[:12],
-        documents,
-        vouchers,
+        rules.digest[:12],
+        made.documents,
+        made.vouchers,
+        format_minor(made.debit_minor, ctx.book.currency),
+        rules.digest[:12],
+        made.documents,
+        made.vouchers,
     )
     return GenerateResult(
-        documents=documents,
-        vouchers=vouchers,
-        no_voucher=no_voucher,
+        documents=made.documents,
+        vouchers=made.vouchers,
+        no_voucher=made.no_voucher,
         quarantined=len(quarantined),
-        debit_minor=debit_minor,
-        rule_digest=ruleset.digest,
+        debit_minor=made.debit_minor,
+        rule_digest=rules.digest,
+        rule_version=rules.version,
+        rules_refused=rules.refused,
         causes=causes.counts if quarantined else (),
     )
 
 
-def _save(ctx: StageContext, documents: pl.DataFrame, made: Generated, rule_digest: str) -> None:
-    """Store the chunk's vouchers and lines under their keys."""
-    identity = documents.select(pl.col("id").alias("document_pk"), "source", "document_id", "revision")
-    rows: list[dict[str, Any]] = []
-    keys: dict[tuple[int, str], str] = {}
-    for row in made.vouchers.join(identity, on="document_pk").iter_rows(named=True):
-        key = str(VoucherKey(ctx.book.id, row["source"], row["document_id"], row["event"], row["revision"]))
-        keys[row["document_pk"], row["event"]] = key
-        rows.append({**row, "key": key, "rule_digest": rule_digest})
-    lines: dict[str, list[dict[str, Any]]] = {row["key"]: [] for row in rows}
-    for row in made.lines.iter_rows(named=True):
-        key = keys[row.pop("document_pk"), row.pop("event")]
-        lines[key].append(row)
-    ctx.store.vouchers.save_generated(ctx.book.id, documents["id"].to_list(), rows, lines)
+def make_vouchers(ctx: StageContext, scope: Scope, rules: InForce) -> Made:
+    """Apply rules to the documents in scope and store what comes of them, a chunk in one transaction.
+
+    A run that breaks off leaves whole chunks, and the next one begins again without harm.
+    """
+    total = Made()
+    for parts in ctx.store.vouchers.frames_to_generate(ctx.book.id, scope, CHUNK):
+        sources = Sources(*parts)
+        made = apply_rules(rules.ruleset, ctx.book, sources)
+        identity = sources.documents.select(
+            pl.col("id").alias("document_pk"), "source", "document_id", "revision"
+        )
+        problems = _problems_of(made.problems)
+        ctx.store.vouchers.save_generated(
+            GeneratedSet(
+                book=ctx.book.id,
+                pks=sources.documents["id"].to_list(),
+                vouchers=made.vouchers.join(identity, on="document_pk", maintain_order="left"),
+                lines=made.lines,
+                no_voucher=made.no_voucher,
+                problems=problems,
+                rule_digest=rules.digest,
+                rule_version=rules.version,
+            )
+        )
+        total.documents += sources.documents.height
+        total.vouchers += made.vouchers.height
+        total.no_voucher += made.no_voucher.height
+        total.debit_minor += int(made.vouchers["debit_minor"].sum())
+        total.quarantined |= set(problems)
+        ctx.progress(Stage.GENERATE, total.documents, None)
+    return total
 
 
 def _problems_of(frame: pl.DataFrame) -> dict[int, list[Problem]]:

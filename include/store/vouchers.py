@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
 
 from include.domain.account import AuxiliaryDimension
 from include.domain.document import Disposition
@@ -27,11 +27,12 @@ from include.domain.voucher import (
     content_digest,
 )
 from include.ports import Clock
-from include.store import audit, leases, problems
+from include.store import audit, generated, leases, problems
 from include.store import tables as t
-from include.store.documents import Scope, in_scope, within
+from include.store.documents import Scope, within
 from include.store.engine import reading, writing
-from include.store.filing import chunks, sent_voucher_of, set_disposition
+from include.store.filing import chunks, set_disposition
+from include.store.generated import GeneratedSet
 from include.store.leases import Lease
 
 
@@ -69,97 +70,27 @@ class Vouchers:
         self.clock = clock
 
     def frames_to_generate(self, book: str, scope: Scope, size: int) -> Iterator[tuple[pl.DataFrame, ...]]:
-        """Accepted documents without a sent voucher, `size` at a time, with their lines, written-off loans, invoices.
-
-        Columns are those of the tables `source_document`, `source_line`, `source_write_off`, `source_invoice`.
+        """Accepted documents without a sent voucher, `size` at a time, with their lines, written-off loans, invoices:
+        the columns that rules read, and `source`, `document_id`, `revision`.
         """
-        d = t.source_document
-        last = 0
-        while True:
-            condition = and_(
-                d.c.book == book,
-                d.c.is_current,
-                d.c.disposition.in_([Disposition.ACCEPTED, Disposition.NO_VOUCHER]),
-                in_scope(scope),
-                ~sent_voucher_of(d.c.id),
-                d.c.id > last,
-            )
-            pks = select(d.c.id).where(condition).order_by(d.c.id).limit(size).subquery()
-            with reading(self.engine) as connection:
-                documents = _frame(
-                    connection, select(d).where(d.c.id.in_(select(pks.c.id))).order_by(d.c.id), d
-                )
-                if documents.is_empty():
-                    return
-                parts = [
-                    _frame(connection, select(table).where(table.c.document_pk.in_(select(pks.c.id))), table)
-                    for table in (t.source_line, t.source_write_off, t.source_invoice)
-                ]
-            last = int(documents["id"].max())  # type: ignore[arg-type] # the column is never empty here
-            yield (documents, *parts)
+        return generated.frames(self.engine, book, scope, size)
 
-    def save_generated(
-        self,
-        book: str,
-        document_pks: Sequence[int],
-        vouchers: Sequence[Mapping[str, Any]],
-        lines: Mapping[str, Sequence[Mapping[str, Any]]],
-    ) -> None:
-        """Replace the unsent vouchers of these documents by the ones given; `lines` are by voucher key.
-
-        A voucher that was generated before under the same key keeps its row; one that is no longer produced
-        is cancelled.
-        """
-        v = t.voucher
+    def save_generated(self, made: GeneratedSet) -> None:
+        """Put what was made of documents in the place of their unsent vouchers; see `generated.save`."""
         with writing(self.engine) as connection:
-            before = {
-                row.key: row
-                for part in chunks(document_pks)
-                for row in connection.execute(
-                    select(v.c.id, v.c.key, v.c.status).where(v.c.document_pk.in_(part))
-                )
-            }
-            unsent = {
-                key: row.id
-                for key, row in before.items()
-                if row.status in UNSENT_STATUSES or row.status == VoucherStatus.CANCELLED
-            }
-            for part in chunks(list(unsent.values())):
-                connection.execute(delete(t.journal_line).where(t.journal_line.c.voucher_id.in_(part)))
-                connection.execute(update(v).where(v.c.id.in_(part)).values(status=VoucherStatus.CANCELLED))
-            rows = [
-                {
-                    **row,
-                    "book": book,
-                    "status": VoucherStatus.GENERATED,
-                    "message": "",
-                    "content_digest": None,
-                    "generated_at": self.clock.now(),
-                }
-                for row in vouchers
-                if row["key"] not in before or row["key"] in unsent
-            ]
-            ids = dict(unsent)
-            again = [{"pk": unsent[row["key"]], "row": row} for row in rows if row["key"] in unsent]
-            _update_vouchers(connection, again)
-            fresh = [row for row in rows if row["key"] not in unsent]
-            if fresh:
-                ids |= {
-                    row.key: row.id for row in connection.execute(insert(v).returning(v.c.id, v.c.key), fresh)
-                }
-            new_lines = [
-                {"voucher_id": ids[row["key"]], **line} for row in rows for line in lines[row["key"]]
-            ]
-            if new_lines:
-                connection.execute(insert(t.journal_line), new_lines)
+            generated.save(connection, made, self.clock.now())
 
     def withdraw(self, document_pks: Sequence[int]) -> None:
-        """Cancel the unsent vouchers of documents that failed after generation."""
+        """Cancel the unsent vouchers of documents that failed after generation; corrections stay."""
         with writing(self.engine) as connection:
             for part in chunks(document_pks):
                 connection.execute(
                     update(t.voucher)
-                    .where(t.voucher.c.document_pk.in_(part), t.voucher.c.status.in_(UNSENT_STATUSES))
+                    .where(
+                        t.voucher.c.document_pk.in_(part),
+                        t.voucher.c.status.in_(UNSENT_STATUSES),
+                        t.voucher.c.relation == "",
+                    )
                     .values(status=VoucherStatus.CANCELLED)
                 )
 
@@ -398,17 +329,6 @@ def _line(row: Row[Any], currency: str) -> JournalLine:
     )
 
 
-def _update_vouchers(connection: Connection, again: Sequence[Mapping[str, Any]]) -> None:
-    if not again:
-        return
-    v = t.voucher
-    names = list(again[0]["row"])
-    connection.execute(
-        update(v).where(v.c.id == bindparam("pk")).values({name: bindparam(f"new_{name}") for name in names}),
-        [{"pk": item["pk"], **{f"new_{name}": item["row"][name] for name in names}} for item in again],
-    )
-
-
 def _attempt(lease: Lease, pk: int, step: str, at: datetime, **values: Any) -> dict[str, Any]:
     return {
         "voucher_id": pk,
@@ -421,13 +341,3 @@ def _attempt(lease: Lease, pk: int, step: str, at: datetime, **values: Any) -> d
         "at": at,
         **values,
     }
-
-
-_POLARS = {int: pl.Int64, str: pl.String, bool: pl.Boolean, date: pl.Date, datetime: pl.Datetime("us", "UTC")}
-
-
-def _frame(connection: Connection, statement: Any, table: Any) -> pl.DataFrame:
-    """A result as a frame whose column types do not depend on the values in it."""
-    schema: dict[str, Any] = {column.name: _POLARS[column.type.python_type] for column in table.columns}
-    rows = connection.execute(statement).all()
-    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
