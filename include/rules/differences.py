@@ -189,19 +189,8 @@ def _flags(lines: pl.DataFrame, tax_accounts: Sequence[str]) -> pl.DataFrame:
     flags = recut.with_columns(recut=pl.lit(True))
     for part in (
         rounding,
-        _totals(lines),
-        _accounts(lines, tax_accounts),
-        _marks(_level(lines, ["account", "dimensions"], _signed("amount")), "by_dimensions"),
-        _marks(_level(lines, ["dimensions"], _signed("amount")), "dimension_sums"),
-        _marks(
-            _level(lines.filter(pl.col("dimensions") != ""), ["dimensions"], pl.lit(1)),
-            "values",
-            one_sided=True,
-        ),
-        _marks(_level(lines, ["account", "dimensions", "currency"], _signed("amount")), "by_currency"),
-        _marks(_level(lines, ["account", "dimensions", "currency"], _signed("foreign")), "foreign_sums"),
-        _marks(_level(lines, ["currency"], pl.col("foreign").abs()), "foreign_sizes"),
         unequal.select("pair").unique().with_columns(cells=pl.lit(True)),
+        *_levels(lines, tax_accounts),
     ):
         flags = flags.join(part, on="pair", how="left")
     flags = flags.with_columns(pl.col(pl.Boolean).fill_null(False))
@@ -239,6 +228,24 @@ def _flags(lines: pl.DataFrame, tax_accounts: Sequence[str]) -> pl.DataFrame:
     ).select(
         "pair", "recut", *(c.value for c in _FOUND if c not in {Cause.PERIOD, Cause.DATE, Cause.GROUPING})
     )
+
+
+def _levels(lines: pl.DataFrame, tax_accounts: Sequence[str]) -> list[pl.DataFrame]:
+    """Frames of a pair and what it is like, one for each level of comparison."""
+    return [
+        _totals(lines),
+        _accounts(lines, tax_accounts),
+        _marks(_level(lines, ["account", "dimensions"], _signed("amount")), "by_dimensions"),
+        _marks(_level(lines, ["dimensions"], _signed("amount")), "dimension_sums"),
+        _marks(
+            _level(lines.filter(pl.col("dimensions") != ""), ["dimensions"], pl.lit(1)),
+            "values",
+            one_sided=True,
+        ),
+        _marks(_level(lines, ["account", "dimensions", "currency"], _signed("amount")), "by_currency"),
+        _marks(_level(lines, ["account", "dimensions", "currency"], _signed("foreign")), "foreign_sums"),
+        _marks(_level(lines, ["currency"], pl.col("foreign").abs()), "foreign_sizes"),
+    ]
 
 
 def _marks(level: pl.DataFrame, name: str, *, one_sided: bool = False) -> pl.DataFrame:
@@ -461,7 +468,9 @@ def _lists(lines: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
 
 def _headings(members: pl.DataFrame, judged: pl.DataFrame) -> list[pl.DataFrame]:
     """Patterns of what stands in the heads: days, periods, how many vouchers to how many."""
-    shapes = _shapes(members).join(judged.select("pair", "cause"), on="pair")
+    told = judged.filter(pl.col("cause").is_in([Cause.PERIOD.value, Cause.DATE.value, Cause.GROUPING.value]))
+    members = members.join(told, on="pair", how="semi")
+    shapes = _shapes(members).join(told.select("pair", "cause"), on="pair")
     firsts = members.group_by("pair").agg(
         (pl.col("date").filter(~MINE).min() - pl.col("date").filter(MINE).min()).dt.total_days().alias("days")
     )

@@ -426,7 +426,11 @@ def _sharing(sets: pl.DataFrame, many: pl.DataFrame, one: pl.DataFrame) -> pl.Da
 
 
 def _two_of(many: pl.DataFrame, one: pl.DataFrame) -> pl.DataFrame:
-    """Any two of a day that add up to one, on days with few enough left to try them all: `whole`, `parts`."""
+    """Any two of a day that add up to one, on days with few enough left to try them all: `whole`, `parts`.
+
+    One that has its like on the same day would leave open which of the two it is.
+    """
+    many = many.unique(["date", "sums"], keep="none")
     days = (
         many.group_by("date").agg(pl.len().cast(pl.Int64).alias("n"))
         .join(one.group_by("date").agg(pl.len().cast(pl.Int64).alias("m")), on="date")

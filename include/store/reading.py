@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from datetime import date
 
 import polars as pl
-from sqlalchemy import Engine, Select, select, true
+from sqlalchemy import ColumnElement, Engine, Select, select, true
 
 from include.domain.document import Disposition
 from include.store import bulk
@@ -67,7 +67,7 @@ def _ids(
     d = t.source_document
     with reading(engine) as connection:
         if documents is None:
-            chosen = true()
+            chosen: ColumnElement[bool] = true()
         elif isinstance(documents, Select):
             chosen = d.c.id.in_(documents)
         else:
