@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
 
-from include.domain.document import Disposition
+from include.domain.document import BookRole, Disposition
 from include.quality.staging import flag
 from include.store.tables import master_record, source_document
 
@@ -43,7 +43,10 @@ class DocumentScope:
         return self.now.date() + timedelta(days=366)
 
     def condition(self) -> ColumnElement[bool]:
-        """On `source_document`. A date that is absent or absurd is in every scope: no run would see it otherwise."""
+        """On `source_document`. A date that is absent or absurd is in every scope: no run would see it otherwise.
+
+        What left the book is a matter between its voucher and a person, whatever the document says now.
+        """
         day = source_document.c.business_date
         start = [day >= self.date_from] if self.date_from else []
         end = [day <= self.date_to] if self.date_to else []
@@ -51,6 +54,7 @@ class DocumentScope:
             source_document.c.book == self.book,
             source_document.c.source == self.source,
             source_document.c.is_current,
+            source_document.c.role != BookRole.LEFT,
             source_document.c.disposition.in_(self.dispositions),
             or_(and_(True, *start, *end), day.is_(None), day < self.earliest, day > self.latest),
         )

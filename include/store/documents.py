@@ -36,9 +36,9 @@ from include.store.filing import (
     chunks,
     file_page,
     insert_rows,
-    is_sent,
     lock_source,
     set_disposition,
+    stands,
 )
 
 MOST_CAUSES = 20
@@ -208,14 +208,14 @@ class Documents:
             ]
 
     def changed_after_posting(self, book: str) -> list[dict[str, Any]]:
-        """The book's current documents that no longer agree with a voucher already sent from it: withdrawn, changed,
-        or of no concern to the book any more. Those too that came here from a book which had sent a voucher: the
+        """The book's current documents that no longer agree with a voucher of theirs that stands: withdrawn, changed, or
+        of no concern to the book any more. Those too whose home was another book, where the voucher still stands: the
         whole document would be booked twice.
 
         Rows: document_pk, book, code, status, revision, role, voucher_key, voucher_book, ledger_number.
         """
         d, v = t.source_document, t.voucher
-        left = d.alias()
+        left, posted = d.alias(), d.alias()
         from_here = and_(
             v.c.book == d.c.book,
             or_(
@@ -234,6 +234,7 @@ class Documents:
                 left.c.is_current,
                 left.c.role == BookRole.LEFT,
             ),
+            exists().where(posted.c.id == v.c.document_pk, posted.c.role != BookRole.SHARE),
         )
         with reading(self.engine) as connection:
             rows = connection.execute(
@@ -249,7 +250,7 @@ class Documents:
                     v.c.ledger_number,
                 )
                 .join(v, and_(v.c.source == d.c.source, v.c.document_id == d.c.document_id))
-                .where(d.c.book == book, d.c.is_current, is_sent(v.c.status), or_(from_here, from_elsewhere))
+                .where(d.c.book == book, d.c.is_current, or_(from_here, from_elsewhere), stands(v))
                 .order_by(d.c.id, v.c.id)
             )
             return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name for it

@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from include.domain.document import (
     BookRole,
@@ -258,7 +270,7 @@ def _newest_rows(
 def _posted_from(
     connection: Connection, source: str, filed: Mapping[str, Filed], before: Mapping[str, Mapping[str, Any]]
 ) -> set[tuple[str, str]]:
-    """Of the documents that leave a book, those with a voucher that was sent from it: (document, book)."""
+    """Of the documents that leave a book, those with a voucher from there that stands: (document, book)."""
     v = t.voucher
     leaving = [
         i for i, item in filed.items() if any(book not in item.business_dates for book in before.get(i, {}))
@@ -268,7 +280,7 @@ def _posted_from(
         for part in chunks(leaving)
         for row in connection.execute(
             select(v.c.document_id, v.c.book).where(
-                v.c.source == source, v.c.document_id.in_(part), is_sent(v.c.status)
+                v.c.source == source, v.c.document_id.in_(part), stands(v)
             )
         )
     }
@@ -480,3 +492,19 @@ def sent_voucher_of(pk: Any) -> Any:
 def is_sent(status: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a voucher in this state left for the ledger."""
     return status.not_in([*UNSENT_STATUSES, VoucherStatus.CANCELLED])
+
+
+def stands(v: Table) -> ColumnElement[bool]:
+    """Whether a row of `voucher` left for the ledger and was not taken back there since: it is no reversal, and no
+    reversal of it is posted.
+    """
+    reversal = v.alias()
+    return and_(
+        is_sent(v.c.status),
+        v.c.relation != "reversal",
+        ~exists().where(
+            reversal.c.original_id == v.c.id,
+            reversal.c.relation == "reversal",
+            reversal.c.status == VoucherStatus.POSTED,
+        ),
+    )
