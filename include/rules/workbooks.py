@@ -120,7 +120,7 @@ def _only(sheets: dict[str, bytes]) -> bytes:
     filled = {name: xml for name, xml in sheets.items() if _VALUE.search(_cells(xml))}
     if not filled:
         raise Unreadable(
-            "工作簿是空的（隐藏的工作表不读）/ the workbook is empty (hidden sheets are not read)"
+            "工作簿是空的（隐藏的工作表不读） / the workbook is empty (hidden sheets are not read)"
         )
     if len(filled) > 1:
         names = "、".join(filled)
