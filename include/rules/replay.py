@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -143,7 +143,8 @@ class ReplayReport:
 
     `documents` are those of the span, `examined` those that were generated again. `lines` has DIFFERENCES with the
     columns of LISTED and `numbers` (of the vouchers that stand now); `outcomes` has OUTCOMES with those of LISTED.
-    Amounts are functional minor units of `currency`. `unlocalised`: why every document was examined, zh / en.
+    Amounts are functional minor units of `currency`. `unlocalised`: why every document was examined, zh / en. `lost`:
+    digests of rules that were not kept; what they made is compared as it stands.
     """
 
     book: str
@@ -157,7 +158,8 @@ class ReplayReport:
     lines: pl.DataFrame
     outcomes: pl.DataFrame
     tax_accounts: tuple[str, ...] = ()
-    unlocalised: tuple[str, ...] = field(default=())
+    unlocalised: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def changed_documents(self) -> int:
@@ -215,6 +217,7 @@ class ReplayReport:
             "documents": self.documents,
             "examined": self.examined,
             "unlocalised": list(self.unlocalised),
+            "lost": list(self.lost),
             "changed_documents": self.changed_documents,
             "changed_vouchers": self.changed_vouchers,
             "moved_minor": str(self.moved_minor),
@@ -244,6 +247,12 @@ class ReplayReport:
         )
         for reason in self.unlocalised:
             text.append(f"\n无法限定范围，已重算全部单据：{reason}", style="yellow")
+        if self.lost:
+            shown = "、".join(digest[:12] for digest in self.lost)
+            text.append(
+                f"\n没有保存的规则 {shown}：直接与现有凭证比较 / rules not kept: what they made is compared as it stands",
+                style="yellow",
+            )
         if self.tax_accounts:
             text.append(f"\n进项税额科目 / input VAT accounts: {'、'.join(self.tax_accounts)}")
         if not self.changed_documents:

@@ -102,10 +102,12 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
         run = _Run(ctx, lease, ctx.ledger.periods())
         run.total = ctx.store.vouchers.count(ctx.book.id, scope, TO_SEND)
         _look_up_doubtful(run)
-        _send_all(run, scope)
-        if _look_up_doubtful(run):
-            _send_all(run, scope)
-            _look_up_doubtful(run)
+        # Replacements come last: each waits until the reversal before it is in the ledger.
+        for replacements in (False, True):
+            _send_all(run, scope, replacements=replacements)
+            if _look_up_doubtful(run):
+                _send_all(run, scope, replacements=replacements)
+                _look_up_doubtful(run)
     finally:
         ctx.store.leases.release(lease)
     return PostResult(
@@ -119,10 +121,11 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
     )
 
 
-def _send_all(run: _Run, scope: Scope) -> None:
+def _send_all(run: _Run, scope: Scope, *, replacements: bool) -> None:
     after = 0
     size = run.ctx.ledger.batch_size
-    while batch := run.ctx.store.vouchers.batch(run.ctx.book.id, scope, TO_SEND, size, after):
+    vouchers = run.ctx.store.vouchers
+    while batch := vouchers.batch(run.ctx.book.id, scope, TO_SEND, size, after, replacements=replacements):
         after = batch[-1].id
         ready = _hold_back(run, batch)
         if ready:

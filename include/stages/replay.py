@@ -7,6 +7,7 @@ can concern are generated again: see `include.rules.difference`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -32,30 +33,33 @@ from include.rules.replay import (
     effects,
     outcomes,
 )
+from include.rules.residue import residue_account
 from include.stages.affected import concerned
 from include.stages.context import StageContext
 from include.stages.rules import RuleFolders, restore
 from include.store import standing
+from include.store.corrections import Relation
 from include.store.engine import reading
+
+log = logging.getLogger(__name__)
 
 CHUNK = 10_000
 """Documents held in memory at once."""
 
 NUMBERED = {**LISTED, "numbers": pl.String}
-_BASE_EVENT = r"\..*$"
-"""What corrections add to an event: `expense_claim.2.reversal`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """Some documents that come out differently, with all that is needed to say so or to correct them.
 
-    `documents` are rows of source_document, `vouchers` of voucher in any state; `generated` is what the new rules make.
-    `lines` has DIFFERENCES, `outcomes` OUTCOMES.
+    `documents` are rows of source_document, `vouchers` of voucher in any state, `journal` the lines of those that stand;
+    `generated` is what the new rules make. `lines` has DIFFERENCES, `outcomes` OUTCOMES.
     """
 
     documents: pl.DataFrame
     vouchers: pl.DataFrame
+    journal: pl.DataFrame
     generated: Generated
     lines: pl.DataFrame
     outcomes: pl.DataFrame
@@ -132,7 +136,7 @@ class Comparison:
             return []
         if self.lost:
             conditions.append(standing.of_digests(self.lost))
-        if not self.default:
+        if self.default not in self.old:
             conditions.append(standing.silent())
         return conditions
 
@@ -150,7 +154,9 @@ class Comparison:
             stands = _standing(vouchers)
             journal = standing.journal_of(connection, stands["id"])
         made = apply_rules(self.new, self.ctx.book, Sources(documents, *parts))
-        before = self._before(documents, stands)
+        its = stands.select("document_pk", base_event(), pl.col("id").alias("voucher_id"))
+        now = effects(journal.join(its, on="voucher_id"))
+        before = self._before(documents, stands, now)
         changed = self._changed(documents, parts, made, before)
         states = (
             before.join(outcomes(made, pks), on="document_pk")
@@ -162,33 +168,25 @@ class Comparison:
         shown = pl.col("document_pk").is_in(changed.implode()) & ~pl.col("document_pk").is_in(
             refused.implode()
         )
-        now = effects(
-            journal.join(
-                stands.select(
-                    "document_pk",
-                    pl.col("event").str.replace(_BASE_EVENT, ""),
-                    pl.col("id").alias("voucher_id"),
-                ),
-                on="voucher_id",
-            )
-        )
         lines = differences(now.filter(shown), effects(made.lines).filter(shown))
-        return Changes(documents, vouchers, made, lines, states)
+        return Changes(documents, vouchers, journal, made, lines, states)
 
-    def _before(self, documents: pl.DataFrame, stands: pl.DataFrame) -> pl.DataFrame:
+    def _before(self, documents: pl.DataFrame, stands: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
         """document_pk, before (as in OUTCOMES), and `digest` of the rules that decided so, null where not known."""
-        newest = stands.sort("id").group_by("document_pk").agg(pl.col("rule_digest").last())
+        decided = stands.filter(pl.col("relation") != Relation.REVERSAL.value)
+        newest = decided.sort("id").group_by("document_pk").agg(pl.col("rule_digest").last())
         is_silent = pl.col("disposition") == Disposition.NO_VOUCHER.value
         is_refused = pl.col("disposition") == Disposition.QUARANTINED.value
+        is_reversed = pl.col("rule_digest").is_not_null()  # and nothing is left of it
         default = pl.lit(self.default or None, pl.String)
         return (
             documents.select(pl.col("id").alias("document_pk"), "disposition")
             .join(newest, on="document_pk", how="left")
             .select(
                 "document_pk",
-                pl.when(pl.col("rule_digest").is_not_null())
+                pl.when(pl.col("document_pk").is_in(now["document_pk"].unique().implode()))
                 .then(pl.lit("voucher"))
-                .when(is_silent)
+                .when(is_silent | is_reversed)
                 .then(pl.lit("no_voucher"))
                 .when(is_refused)
                 .then(pl.lit("problem"))
@@ -261,6 +259,7 @@ def report(comparison: Comparison, *, brute_force: bool = False) -> ReplayReport
         examined=len(pks),
         lines=pl.concat(lines),
         outcomes=pl.concat(states),
+        lost=tuple(comparison.lost),
         tax_accounts=tuple(sorted(tax_accounts([comparison.new, *comparison.old.values()]))),
         unlocalised=tuple(dict.fromkeys(comparison.unlocalised)),
     )
@@ -278,7 +277,7 @@ def _listed(changes: Changes, frame: pl.DataFrame, columns: Mapping[str, object]
     )
     listed = frame.join(documents, on="document_pk", how="left", maintain_order="left")
     if "numbers" in columns:
-        stands = _standing(changes.vouchers).with_columns(pl.col("event").str.replace(_BASE_EVENT, ""))
+        stands = _standing(changes.vouchers).with_columns(base_event())
         numbers = stands.group_by("document_pk", "event").agg(
             pl.col("ledger_number")
             .filter(pl.col("ledger_number") != "")
@@ -296,12 +295,13 @@ def _listed(changes: Changes, frame: pl.DataFrame, columns: Mapping[str, object]
 def _standing(vouchers: pl.DataFrame) -> pl.DataFrame:
     """The vouchers that count. A replacement counts only with the reversal that goes before it."""
     stands = vouchers.filter(~pl.col("status").is_in([status.value for status in standing.NOT_STANDING]))
-    originals = vouchers.filter(pl.col("relation") == "reversal")["original_id"]
-    reversed_ = stands.filter(pl.col("relation") == "reversal")["original_id"]
+    is_reversal = pl.col("relation") == Relation.REVERSAL.value
+    originals = vouchers.filter(is_reversal)["original_id"]
+    reversed_ = stands.filter(is_reversal)["original_id"]
     waits = pl.col("original_id").is_in(originals.implode()) & ~pl.col("original_id").is_in(
         reversed_.implode()
     )
-    return stands.filter((pl.col("relation") != "replacement") | ~waits)
+    return stands.filter((pl.col("relation") != Relation.REPLACEMENT.value) | ~waits)
 
 
 def _of(made: Generated, pks: pl.Series) -> Generated:
@@ -315,9 +315,20 @@ def _of(made: Generated, pks: pl.Series) -> Generated:
     )
 
 
+def base_event() -> pl.Expr:
+    """The accounting event, without what corrections add to it: `expense_claim.2.reversal`."""
+    return pl.col("event").str.replace(r"\..*$", "")
+
+
 def _kept(ctx: StageContext, digest: str) -> RuleSet | None:
-    """The rules of a digest, None where they cannot be had any more."""
+    """The rules of a digest, None where they were never kept, or cannot be used with today's program and book."""
     try:
-        return restore(ctx.store, ctx.book.id, digest, RuleFolders.of(ctx))
-    except FixConfig:
+        ruleset = restore(ctx.store, ctx.book.id, digest, RuleFolders.of(ctx))
+        if ruleset is not None:
+            residue_account(ruleset, ctx.book)
+    except FixConfig as error:
+        log.warning(
+            "规则 %s 已无法使用 / rules %s cannot be used any more: %s", digest[:12], digest[:12], error
+        )
         return None
+    return ruleset

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from include.domain.problems import Stage
 from include.ports import WriteBackEntry, WriteBackOutcome, WriteBackResult
 from include.stages.context import Scope, StageContext, StageResult
-from include.store.reconciliations import Due
+from include.store.reconciliations import SEPARATOR, Due
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +68,10 @@ def write_back(ctx: StageContext, scope: Scope) -> WriteBackStageResult:
 
 
 def _entry(ctx: StageContext, due: Due, numbers: Mapping[str, str]) -> WriteBackEntry:
-    """The OA holds one number a document, so those of several vouchers are joined; the period is the first's."""
-    joined = "、".join(numbers[voucher.ledger_id] for voucher in due.vouchers)
+    """The OA holds one number a document, so those of several vouchers are joined; the period is the first's. Without a
+    voucher, since all were reversed, it is cleared.
+    """
+    joined = SEPARATOR.join(numbers[voucher.ledger_id] for voucher in due.vouchers)
     return WriteBackEntry(due.document_id, joined, due.period, ctx.clock.now())
 
 

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, insert, or_, select, update
 
-from include.domain.document import BookRole, Disposition
+from include.domain.document import Disposition
 from include.domain.period import FiscalPeriod
 from include.domain.reconciliation import Discrepancy, DiscrepancyKind
 from include.domain.voucher import VoucherStatus
 from include.ports import Clock, WriteBackEntry, WriteBackOutcome, WriteBackResult
 from include.store import audit
 from include.store import tables as t
+from include.store.corrections import Relation
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading, writing
 from include.store.filing import chunks
+
+SEPARATOR = "、"
+"""Between the numbers of several vouchers of one document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class InLedger:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A document whose voucher number the OA does not show yet. One number per document, so several are joined."""
+    """A document whose voucher number the OA does not show yet. One number per document, so several are joined; none
+    where all were reversed: then the OA shall show nothing.
+    """
 
     document_id: str
     period: str
@@ -228,8 +234,8 @@ class Reconciliations:
     def write_backs_due(self, book: str, source: str, scope: Scope, after: str, size: int) -> list[Due]:
         """Documents, by id, whose vouchers are all in the ledger and whose number the OA does not have from us.
 
-        The OA shows one number: that of the document's home, never those of other books that share it. One the OA has
-        refused comes again only after the document changed there.
+        A voucher that was reversed does not count: its replacement does, and the OA is told again. Where nothing is left
+        `vouchers` is empty. One the OA has refused comes again only after the document changed there.
         """
         d, v, w = t.source_document, t.voucher, t.write_back
         other = v.alias()
@@ -241,7 +247,6 @@ class Reconciliations:
                     d.c.book == book,
                     d.c.source == source,
                     d.c.is_current,
-                    d.c.role == BookRole.HOME,
                     d.c.document_id > after,
                     in_scope(scope),
                     exists().where(v.c.document_pk == d.c.id, v.c.status == VoucherStatus.POSTED),
@@ -250,10 +255,20 @@ class Reconciliations:
                         other.c.status.not_in([VoucherStatus.POSTED, VoucherStatus.CANCELLED]),
                     ),
                     or_(
-                        w.c.id.is_(None),
-                        w.c.book != book,
+                        and_(w.c.id.is_(None), exists().where(v.c.document_pk == d.c.id, _counts(v))),
                         w.c.outcome == WriteBackOutcome.UNKNOWN,
                         and_(w.c.outcome == WriteBackOutcome.REFUSED, w.c.at < d.c.updated_at),
+                        exists().where(
+                            v.c.document_pk == d.c.id,
+                            or_(
+                                and_(
+                                    or_(v.c.relation == Relation.REPLACEMENT, v.c.posted_at > w.c.at),
+                                    _counts(v),
+                                    ~_is_told(v, w),
+                                ),
+                                and_(_is_reversed(v), _is_told(v, w)),
+                            ),
+                        ),
                     ),
                 )
                 .order_by(d.c.document_id)
@@ -262,13 +277,7 @@ class Reconciliations:
             rows = connection.execute(
                 select(v.c.id, v.c.document_id, v.c.ledger_id, v.c.ledger_number, v.c.period)
                 .join(d, d.c.id == v.c.document_pk)
-                .where(
-                    d.c.book == book,
-                    d.c.source == source,
-                    d.c.is_current,
-                    d.c.document_id.in_(ids),
-                    v.c.status == VoucherStatus.POSTED,
-                )
+                .where(d.c.source == source, d.c.is_current, d.c.document_id.in_(ids), _counts(v))
                 .order_by(v.c.id)
             ).all()
         grouped: dict[str, list[Any]] = {document_id: [] for document_id in ids}
@@ -277,7 +286,7 @@ class Reconciliations:
         return [
             Due(
                 document_id,
-                items[0].period,
+                items[0].period if items else "",
                 tuple(InLedger(r.id, r.ledger_id, r.ledger_number) for r in items),
             )
             for document_id, items in grouped.items()
@@ -328,6 +337,32 @@ class Reconciliations:
                 ],
                 now,
             )
+
+
+def _counts(voucher: Any) -> ColumnElement[bool]:
+    """It is in the ledger and neither reverses another nor was reversed."""
+    return and_(
+        voucher.c.status == VoucherStatus.POSTED,
+        voucher.c.relation != Relation.REVERSAL,
+        ~_is_reversed(voucher),
+    )
+
+
+def _is_reversed(voucher: Any) -> ColumnElement[bool]:
+    reversal = t.voucher.alias()
+    return exists().where(
+        reversal.c.original_id == voucher.c.id,
+        reversal.c.relation == Relation.REVERSAL,
+        reversal.c.status == VoucherStatus.POSTED,
+    )
+
+
+def _is_told(voucher: Any, told: Any) -> ColumnElement[bool]:
+    """Whether a voucher's number is among those that were written back, which are joined by a mark."""
+    marked: ColumnElement[str] = SEPARATOR + told.c.voucher_no + SEPARATOR
+    number: ColumnElement[str] = SEPARATOR + voucher.c.ledger_number + SEPARATOR
+    without: ColumnElement[str] = func.replace(marked, number, "")
+    return without != marked
 
 
 def _discrepancy_row(book: str, period: str, item: Discrepancy, now: datetime) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The store as stages see it: one engine, five repositories."""
+"""The store as stages see it: one engine, six repositories."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from include.ports import Clock, SystemClock
+from include.store.corrections import Corrections
 from include.store.documents import Documents
 from include.store.engine import open_engine
 from include.store.leases import Leases
@@ -26,6 +27,7 @@ class Store:
     leases: Leases
     reconciliations: Reconciliations
     rule_sets: RuleSets
+    corrections: Corrections
 
 
 def open_store(url: str, clock: Clock | None = None) -> Store:
@@ -49,4 +51,5 @@ def assemble(engine: Engine, clock: Clock) -> Store:
         Leases(engine, clock),
         Reconciliations(engine, clock),
         RuleSets(engine, clock),
+        Corrections(engine, clock),
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, exists, func, insert, or_, select, true, update
 
 from include.domain.account import AuxiliaryDimension
 from include.domain.document import Disposition
@@ -29,6 +29,7 @@ from include.domain.voucher import (
 from include.ports import Clock
 from include.store import audit, generated, leases, problems
 from include.store import tables as t
+from include.store.corrections import Relation
 from include.store.documents import Scope, within
 from include.store.engine import reading, writing
 from include.store.filing import chunks, set_disposition
@@ -107,10 +108,22 @@ class Vouchers:
             )
 
     def batch(
-        self, book: str, scope: Scope, statuses: Iterable[VoucherStatus], size: int, after_id: int = 0
+        self,
+        book: str,
+        scope: Scope,
+        statuses: Iterable[VoucherStatus],
+        size: int,
+        after_id: int = 0,
+        *,
+        replacements: bool | None = None,
     ) -> list[StoredVoucher]:
-        """The next vouchers in these states, in the order of their ids, as whole values."""
+        """The next vouchers in these states, in the order of their ids, as whole values.
+
+        `replacements`: those of corrections alone, or all but those; None takes all.
+        """
         v = t.voucher
+        is_replacement = v.c.relation == Relation.REPLACEMENT
+        wanted = {None: true(), True: is_replacement, False: ~is_replacement}[replacements]
         with reading(self.engine) as connection:
             ids = connection.scalars(
                 select(v.c.id)
@@ -119,6 +132,7 @@ class Vouchers:
                     v.c.status.in_(list(statuses)),
                     within(v.c.date, scope),
                     v.c.id > after_id,
+                    wanted,
                 )
                 .order_by(v.c.id)
                 .limit(size)
@@ -135,9 +149,15 @@ class Vouchers:
         """Commit the intent to post, before the call is made; returns what may be sent, as it stands now.
 
         A voucher is left out that is no longer in one of these states, or whose document is not accepted any
-        more: another run may have changed either since the batch was read.
+        more: another run may have changed either since the batch was read. So is a replacement while the reversal
+        of what it replaces is not in the ledger: both must never count there.
         """
-        v, d = t.voucher, t.source_document
+        v, d, other = t.voucher, t.source_document, t.voucher.alias()
+        is_reversed = exists().where(
+            other.c.original_id == v.c.original_id,
+            other.c.relation == Relation.REVERSAL,
+            other.c.status == VoucherStatus.POSTED,
+        )
         now = self.clock.now()
         with writing(self.engine) as connection:
             leases.check(connection, lease, now)
@@ -149,6 +169,7 @@ class Vouchers:
                     v.c.status.in_(list(statuses)),
                     d.c.is_current,
                     d.c.disposition == Disposition.ACCEPTED,
+                    or_(v.c.relation != Relation.REPLACEMENT, is_reversed),
                 )
                 .with_for_update()
             ).all()
