@@ -112,6 +112,11 @@ class Catalog:
         """Add a kind of archive (自定义档案) with its items, each (id, code, name)."""
         dimension = self.own(name)
         self.dimensions.append({"id": dimension, "name": name, "active": True, "code": code})
+        self.add_items(name, items)
+
+    def add_items(self, name: str, items: Iterable[tuple[str, str, str]]) -> None:
+        """Add items, each (id, code, name), to a kind of archive."""
+        dimension = self.own(name)
         for identity, item_code, item_name in items:
             self.items.append(
                 {

@@ -11,6 +11,7 @@ from include.emulators.hesi.generated.builder import Builder, Slot
 from include.emulators.hesi.generated.claims import build_claim
 from include.emulators.hesi.generated.company import found_company
 from include.emulators.hesi.generated.defects import spoil
+from include.emulators.hesi.generated.group import share_out
 from include.emulators.hesi.generated.oddities import decorate
 from include.emulators.hesi.generated.outbound import lose_messages
 from include.emulators.hesi.generated.papers import (
@@ -43,6 +44,7 @@ def generate_world(
     as_of: date | None = None,
     *,
     dirty_share: float = 0.03,
+    shared_share: float = 0.0,
     clock: EmulatorClock | None = None,
 ) -> World:
     """A company's documents of a year, as they stand at the end of `as_of`.
@@ -53,6 +55,7 @@ def generate_world(
         year: calendar year in which all of them were begun.
         as_of: last day, 31 December if None; what was not approved by then is still on its way.
         dirty_share: share of the approved documents that carry a defect, see `defects.DEFECTS`.
+        shared_share: share of the claims that two legal entities share, E01 and E02; with none there is no E02.
         clock: the world's time for later changes; the machine's by default.
 
     Raises:
@@ -60,12 +63,15 @@ def generate_world(
     """
     if documents < 1:
         raise ValueError(f"单据数须为正整数 · documents must be at least 1, not {documents}")
-    if not 0 <= dirty_share <= 1:
-        raise ValueError(f"dirty_share 须在 0 到 1 之间 · must be between 0 and 1, not {dirty_share}")
+    for name, value in (("dirty_share", dirty_share), ("shared_share", shared_share)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} 须在 0 到 1 之间 · must be between 0 and 1, not {value}")
     last = as_of or date(year, 12, 31)
     calendar = Calendar.of(year, last)
     company = found_company(documents, seed, year)
     label = f"generated documents={documents} seed={seed} as_of={last} dirty={dirty_share}"
+    if shared_share:
+        label += f" shared={shared_share}"
     world = World(label, company.catalog, clock or EmulatorClock())
     builder = Builder(world, company, seed, year, midnight_ms(last) + DAY_MS - 1)
     plan = random.Random(f"{seed}/plan")
@@ -73,6 +79,7 @@ def generate_world(
     for number, (moment, kind) in enumerate(zip(moments, _kinds(plan, documents), strict=True)):
         slot = Slot(number, kind, moment, random.Random(f"{seed}/{number}"))
         BUILDERS[kind](builder, slot)
+    share_out(world, random.Random(f"{seed}/shared"), shared_share)
     decorate(world, random.Random(f"{seed}/oddities"))
     spoil(world, random.Random(f"{seed}/defects"), dirty_share)
     lose_messages(world, random.Random(f"{seed}/outbound"))
