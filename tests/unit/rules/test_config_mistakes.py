@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import os
+import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from include.domain.errors import FixConfig
 from include.rules import load_rules
@@ -110,7 +116,52 @@ TEMPLATE_MISTAKES = {
     ),
     "one side only": ("side: credit", "side: debit", ["a.yaml:2", "a debit and a credit"]),
     "name twice": ("name: paid", "name: expense", ["two lines have the same name"]),
-    "wrong date": ("    summary:", "    valid_from: 2026-02-30\n    summary:", ["a.yaml:6", "valid_from"]),
+    "no such day": (
+        "    summary:", "    valid_from: 2026-02-30\n    summary:", ["a.yaml:6", "valid_from", "there is no such day"],
+    ),
+    "no such month": (
+        "    summary:", "    valid_from: 2026/13/01\n    summary:", ["a.yaml:6", "'2026/13/01'", "write 2026-01-31"],
+    ),
+    "serial number of a day": (
+        "    summary:", "    valid_to: 45000\n    summary:", ["a.yaml:6", "valid_to", "'45000'", "2023-03-15"],
+    ),
+    "number that is no day": ("    summary:", "    valid_to: 86400\n    summary:", ["a.yaml:6", "valid_to", "write"]),
+    "day with a time": (
+        "    summary:", "    valid_to: 2026-01-01 08:00:00\n    summary:", ["a.yaml:6", "write a date as 2026-01-31"],
+    ),
+    "yes for text": (
+        "    summary:", "    when: {document.has_payable: {equals: yes}}\n    summary:", ["a.yaml:6", 'put yes in quotes: "yes"'],
+    ),
+    "zeros in front": (
+        "    summary:", "    when: {document.department: {equals: 0012}}\n    summary:", ['put 0012 in quotes: "0012"'],
+    ),
+    "decimal for text": (
+        "        account: {key: bank}", "        account: {key: 6602.10}", ["a.yaml:17", 'put 6602.10 in quotes: "6602.10"'],
+    ),
+    "list for text": ("event: expense_claim", "event: [a]", ["a.yaml:3", "event", "text is expected"]),
+    "nothing for text": ("event: expense_claim", "event:", ["a.yaml:3", "event", "text is expected"]),
+    "text for a list": ("kinds: [expense_claim]", "kinds: expense_claim", ["a.yaml:5", "应为列表", "a list is expected"]),
+    "nothing in a list": ("kinds: [expense_claim]", "kinds: []", ["a.yaml:5", "kinds", "至少要有 1 项"]),
+    "text for keys": ("title: {zh: 报销, en: Claim}", "title: 报销", ["a.yaml:4", "title", "keys and values are expected"]),
+    "list for keys": ("account: {key: bank}", "account: [bank]", ["a.yaml:17", "account", "应为“键: 值”"]),
+    "text for yes or no": ("side: credit", "side: credit\n        red: maybe", ["a.yaml:16", "red", "true or false"]),
+    "text for a number": ("side: credit", "side: credit\n        fraction: half", ["a.yaml:16", "fraction", "应为数字"]),
+    "too large a fraction": ("side: credit", "side: credit\n        fraction: 1.5", ["fraction", "应小于 1", "less than 1"]),
+    "too long a word": ("    summary:", "    word: 记账凭证记账凭证记\n    summary:", ["a.yaml:6", "word", "最多 8 个字符"]),
+    "empty text": ("en: Claim", "en: ''", ["a.yaml:4", "title.en", "不能为空", "may not be empty"]),
+    "merge": ("side: credit", "side: credit\n        merge: all", ["a.yaml:16", "可选：none、account_and_dimensions、day"]),
+    "tab": ("    event: expense_claim", "\tevent: expense_claim", ["a.yaml:3", "缩进用了制表符", "use spaces"]),
+    "colon in a value": ("event: expense_claim", "event: expense: claim", ["a.yaml:3", "冒号的位置不对"]),
+    "value that needs quotes": ("event: expense_claim", "event: @x", ["a.yaml:3", "put it in quotes"]),
+    "quote never closed": ('"报销 {document.code}"', '"报销', ["a.yaml:", "引号没有结束"]),
+    "indentation": ("    event: expense_claim", "   event: expense_claim", ["a.yaml:3", "缩进与上文不一致"]),
+    "no such alias": ("event: expense_claim", "event: *x", ["a.yaml:3", "没有定义这个别名"]),
+    "two documents": (TEMPLATE, "templates: []\n---\ntemplates: []\n", ["a.yaml:2", "delete the further ---"]),
+    "control character": ("event: expense_claim", "event: \x01", ["a.yaml:3", "不可见的控制字符"]),
+    "impossible number": ("event: expense_claim", "event: 190:20:30.15", ["a.yaml:3", "'190:20:30.15'", "put it in quotes"]),
+    "alias of itself": ("kinds: [expense_claim]", "kinds: &k [*k]", ["a.yaml:5", "an alias holds itself"]),
+    "deep": ("event: expense_claim", f"event: {'[' * 40_000}", ["a.yaml:3", "nested more than 32 deep"]),
+    "merge key": ("    event: expense_claim", "    <<: {event: expense_claim}", ["templates.0.<<", "未知的键"]),
     "dates upside down": (
         "    summary:", "    valid_from: 2026-02-01\n    valid_to: 2026-01-01\n    summary:", ["later than valid_to"],
     ),
@@ -119,7 +170,10 @@ TEMPLATE_MISTAKES = {
     "not YAML": ("[expense_claim]", "[expense_claim", ["a.yaml:", "not valid YAML"]),
     "python tag": ("event: expense_claim", "event: !!python/name:os.system x", ["a.yaml:3"]),
     "event with a slash": ("event: expense_claim", "event: a/b", ["a.yaml:3", "event"]),
-    "nothing": (TEMPLATE, "", ["a.yaml:1"]),
+    "nothing": (TEMPLATE, "", ["a.yaml:1", "文件是空的", "it should have: templates"]),
+    "comments alone": (TEMPLATE, "# nothing\n", ["a.yaml:1", "the file is empty"]),
+    "a list": (TEMPLATE, "- id: claim\n", ["a.yaml:1", "keys and values are expected"]),
+    "text": (TEMPLATE, "templates\n", ["a.yaml:1", "应为“键: 值”"]),
 }  # fmt: skip
 
 
@@ -128,7 +182,104 @@ def test_mistake_in_a_template(tmp_path: Path, name: str) -> None:
     old, new, expected = TEMPLATE_MISTAKES[name]
     assert TEMPLATE.count(old) >= 1
     message = refusal(tmp_path, a_yaml=TEMPLATE.replace(old, new, 1))
+    assert "Traceback" not in message
+    for line in message.splitlines():
+        assert re.search(r"[\u4e00-\u9fff].*/ .*[a-z]", line), line
     assert [part for part in expected if part not in message] == [], message
+
+
+def alias_bomb() -> str:
+    """A few lines that stand for 10^9 values."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (alias_bomb(), ["a.yaml:", "aliases count in full", "split the file"]),
+        ("差旅: 1\n报销: 1\n".encode("gbk"), ["a.yaml:1", "不是 UTF-8（第 1 字节）", "save it as UTF-8"]),
+        (b"\xef\xbb\xbfa: 1\nb: \xff\n", ["a.yaml:2", "byte 12"]),
+        (b"# " + b"x" * 3_000_000, ["larger than 2 MB"]),
+    ],
+    ids=["aliases", "GBK", "one byte", "3 MB"],
+)
+def test_a_template_file_that_cannot_be_read(
+    tmp_path: Path, content: str | bytes, expected: list[str]
+) -> None:
+    message = refusal(tmp_path, a_yaml=content)
+    assert [part for part in expected if part not in message] == [], message
+
+
+def test_a_hundred_mistakes_and_how_many_more(tmp_path: Path) -> None:
+    message = refusal(tmp_path, a_yaml=TEMPLATE + "".join(f"x{n}: 1\n" for n in range(150)))
+    assert message.count("unknown key") == 100
+    assert "另有 50 处 / … and 50 more" in message
+
+
+def test_folders_where_files_are_expected(tmp_path: Path) -> None:
+    rules, tables = write_rules(tmp_path, {"accounts.csv": ACCOUNTS})
+    (rules / "a.yaml").mkdir()
+    (tables / "expense_accounts.csv").mkdir()
+    with pytest.raises(FixConfig) as refused:
+        load_rules(rules, tables)
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 2
+    assert all("a file is expected" in line for line in lines)
+
+
+@pytest.fixture
+def not_root() -> Iterator[None]:
+    """Permissions mean nothing to root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_files_that_may_not_be_read(not_root: None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        rules, tables = write_rules(Path(folder), GOOD)
+        for path in (rules / "a.yaml", tables / "accounts.csv", tables / "expense_accounts.csv"):
+            path.chmod(0)
+        with pytest.raises(FixConfig) as refused:
+            load_rules(rules, tables)
+    lines = str(refused.value).splitlines()
+    assert [name for name in GOOD if sum(f"/{name}" in line for line in lines) != 1] == []
+    assert all("check who may read it: Permission denied" in line for line in lines)
+
+
+def test_one_table_in_two_files(tmp_path: Path) -> None:
+    rules, tables = write_rules(tmp_path, GOOD)
+    (tables / "accounts.xlsx").touch()
+    (tables / "costs.xls").touch()
+    with pytest.raises(FixConfig) as refused:
+        load_rules(rules, tables)
+    assert "the same table as accounts.csv, keep one" in str(refused.value)
+    assert ".xls files are not read, save it as .xlsx" in str(refused.value)
+
+
+def test_tables_as_workbooks_are_the_same_rules(tmp_path: Path) -> None:
+    plain = load_rules(*write_rules(tmp_path / "csv", GOOD))
+    rules, tables = write_rules(tmp_path / "xlsx", GOOD)
+    for path in tables.glob("*.csv"):
+        book = Workbook()
+        assert book.active is not None
+        for row in csv.reader(path.read_text("utf-8").splitlines()):
+            book.active.append(row)
+        book.save(path.with_suffix(".xlsx"))
+        path.unlink()
+    loaded = load_rules(rules, tables)
+    assert loaded.digest == plain.digest
+    assert (plain.accounts_file, loaded.accounts_file) == ("accounts.csv", "accounts.xlsx")
+    (rules / "a.yaml").write_text(TEMPLATE.replace("{key: bank}", "{key: cash}"), "utf-8")
+    with pytest.raises(FixConfig, match=r"'cash' 不在 .*accounts\.xlsx 中，可选：bank"):
+        load_rules(rules, tables)
 
 
 HEADER = TABLE.splitlines()[0]
@@ -194,7 +345,9 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_template_id_taken(tmp_path: Path) -> None:
-    assert "已用于 a.yaml:2" in refusal(tmp_path, b_yaml=TEMPLATE)
+    message = refusal(tmp_path, b_yaml=TEMPLATE)
+    assert "b.yaml:2: 模板 id 'claim' 已用于 a.yaml:2，换一个" in message
+    assert "choose another" in message
 
 
 def test_empty_folders(tmp_path: Path) -> None:

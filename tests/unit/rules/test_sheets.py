@@ -217,7 +217,7 @@ CELLS = {
     ),
     "truth value": (put("A2", value=True), ["A2", "TRUE", "yes or no"]),
     "time": (
-        put("B2", datetime(2026, 3, 1, 8), "yyyy-mm-dd h:mm"),
+        put("B2", datetime(2026, 3, 1, 8), "yyyy-mm-dd h:mm"),  # noqa: DTZ001  # noqa: DTZ001
         ["第 2 行", "valid_from", "write a date as 2026-01-31"],
     ),
     "no date": (put("B2", 45000), ["valid_from", "'45000'", "2023-03-15", "serial number"]),
