@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, insert, or_, select, update
 
-from include.domain.document import Disposition
+from include.domain.document import BookRole, Disposition
 from include.domain.period import FiscalPeriod
 from include.domain.reconciliation import Discrepancy, DiscrepancyKind
 from include.domain.voucher import VoucherStatus
@@ -234,7 +234,8 @@ class Reconciliations:
     def write_backs_due(self, book: str, source: str, scope: Scope, after: str, size: int) -> list[Due]:
         """Documents, by id, whose vouchers are all in the ledger and whose number the OA does not have from us.
 
-        A voucher that was reversed does not count: its replacement does, and the OA is told again. Where nothing is left
+        The OA shows one number: that of the document's home, never those of other books that share it. A voucher that
+        was reversed does not count: its replacement does, and the OA is told again. Where nothing is left
         `vouchers` is empty. One the OA has refused comes again only after the document changed there.
         """
         d, v, w = t.source_document, t.voucher, t.write_back
@@ -247,6 +248,7 @@ class Reconciliations:
                     d.c.book == book,
                     d.c.source == source,
                     d.c.is_current,
+                    d.c.role == BookRole.HOME,
                     d.c.document_id > after,
                     in_scope(scope),
                     exists().where(v.c.document_pk == d.c.id, v.c.status == VoucherStatus.POSTED),
@@ -277,7 +279,13 @@ class Reconciliations:
             rows = connection.execute(
                 select(v.c.id, v.c.document_id, v.c.ledger_id, v.c.ledger_number, v.c.period)
                 .join(d, d.c.id == v.c.document_pk)
-                .where(d.c.source == source, d.c.is_current, d.c.document_id.in_(ids), _counts(v))
+                .where(
+                    d.c.book == book,
+                    d.c.source == source,
+                    d.c.is_current,
+                    d.c.document_id.in_(ids),
+                    _counts(v),
+                )
                 .order_by(v.c.id)
             ).all()
         grouped: dict[str, list[Any]] = {document_id: [] for document_id in ids}
