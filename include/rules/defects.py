@@ -13,6 +13,9 @@ from include.rules.tables import CellKind, TableRow
 from include.rules.uses import Model, days_of, inner_axes, named
 
 QUICK_COVERS = 64
+"""So many rows of higher rank are tried as covers of all pairs at once."""
+MOST_SHADOWS = 16
+"""Of more rows that shadow one together, none is tried to be left out."""
 PAIRS_OF_ROW = 50
 MOST_PAIRS = 2_000
 MOST_GAPS = 5_000
@@ -109,7 +112,9 @@ def _applies(model: Model, row: int, above: Rows) -> bool:
 def _free(grid: Grid, box: Box, rows: Rows) -> Box | None:
     """A part of the box that none of `rows` takes."""
     point = grid.point(box)
-    return grid.uncovered(box, rows.tolist()) if grid.sharing(point, rows).size else point
+    if not grid.sharing(point, rows).size:
+        return point
+    return None if grid.containing(box, rows).size else grid.uncovered(box, rows.tolist())
 
 
 def _explained(model: Model, row: int, above: Rows) -> Unreachable:
@@ -119,8 +124,10 @@ def _explained(model: Model, row: int, above: Rows) -> Unreachable:
     parts = [box for box in parts if all(box)]
     if not parts:
         return Unreachable(row, (), None, is_empty=not all(grid.boxes[row]))
-    alone = [r for r in above.tolist() if all(grid.contains(r, box) for box in parts)]
-    needed = alone[:1] or _needed(grid, parts, above)
+    alone = above
+    for box in parts:
+        alone = grid.containing(box, alone)
+    needed = alone[:1].tolist() or _needed(grid, parts, above)
     possible = [point for box in parts if model.winners(point := grid.point(box))]
     return Unreachable(row, tuple(r for r in needed if r < grid.real), possible[0] if possible else None)
 
@@ -129,7 +136,7 @@ def _needed(grid: Grid, parts: Sequence[Box], above: Rows) -> list[int]:
     """Of rows that together take all parts, those that it cannot be done without; all where that is too much to find."""
     everyone: list[int] = above.tolist()
     needed = list(everyone)
-    if len(needed) > QUICK_COVERS:
+    if len(needed) > MOST_SHADOWS:
         return needed
     grid.budget.start()
     try:

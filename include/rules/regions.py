@@ -306,8 +306,12 @@ class _Column:
         parts = [self._single_row[start:end] for start, end in slices]
         low, high, row = self._wide
         parts += [row[(low < end) & (high > start)] for start, end in stretches]
-        found: Rows = np.unique(np.concatenate(parts))
-        return found
+        found: Rows = np.concatenate(parts)
+        if found.size <= FEW_ROWS:
+            return np.array(sorted(set(found.tolist())), np.int64)
+        is_met = np.zeros(self.low.size, bool)
+        is_met[found] = True
+        return np.flatnonzero(is_met)
 
 
 class Grid:
@@ -379,6 +383,15 @@ class Grid:
             is_inside &= np.maximum(column.low[rows], _lowest(mask)) >= _lowest(outer)
             is_inside &= np.minimum(column.high[rows], mask.bit_length()) <= outer.bit_length()
         return rows[~is_inside]
+
+    def containing(self, box: Box, rows: Rows) -> Rows:
+        """Those of `rows` that contain a box that is not empty."""
+        for c, mask in enumerate(box):
+            column = self._columns[c]
+            rows = rows[(column.low[rows] <= _lowest(mask)) & (column.high[rows] >= mask.bit_length())]
+        if any(column.has_gaps for column in self._columns):
+            rows = np.array([row for row in rows.tolist() if self.contains(row, box)], np.int64)
+        return rows
 
     def contains(self, row: int, box: Box) -> bool:
         return not any(mask & ~own for mask, own in zip(box, self.boxes[row], strict=True))

@@ -102,10 +102,10 @@ class Words:
         for c, mask in enumerate(box):
             if mask in self._wholes[c]:
                 continue
-            for index, row in enumerate(self.model.table.rows):
-                own = self.model.grid.boxes[index][c]
-                if own & mask and own != self.model.grid.full[c]:
-                    return row.row
+            full = self.model.grid.full
+            for row in self.model.grid.meeting((*full[:c], mask, *full[c + 1 :])).tolist():
+                if row < self.model.grid.real and self.model.grid.boxes[row][c] != full[c]:
+                    return self.row(row)
         return 1
 
     def asked_by(self, rows: Sequence[int]) -> list[int]:
