@@ -24,7 +24,10 @@ _WORDS = {
     # Types of pydantic's errors: what is expected, as {context} names it.
     "string_too_short": ("不能为空", "may not be empty"),
     "string_too_long": ("最多 {max_length} 个字符", "{max_length} characters at most"),
-    "string_pattern_mismatch": ("应符合 {pattern}", "must match {pattern}"),
+    "string_pattern_mismatch": (
+        "只用小写字母、数字和下划线，以字母开头（{pattern}）",
+        "lower-case letters, digits and _ only, a letter first ({pattern})",
+    ),
     "too_short": ("至少要有 {min_length} 项", "{min_length} items at least are needed"),
     "too_long": ("最多 {max_length} 项", "{max_length} items at most"),
     "greater_than": ("应大于 {gt}", "must be greater than {gt}"),
@@ -124,6 +127,9 @@ def _text(path: Path) -> str:
 
 def _explain(path: Path, marked: marks.Marked, model: type[BaseModel], detail: ErrorDetails) -> str:
     place = _place(marked.value, detail)
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        place, message = _named(marked.value, place, message)
     where = f"{path}:{marked.line_of(place)}: {'.'.join(map(str, place)) or '-'}"
     kind, given = detail["type"], detail["input"]
     written = repr(marked.written.get(place, given))[:80]
@@ -144,8 +150,8 @@ def _explain(path: Path, marked: marks.Marked, model: type[BaseModel], detail: E
         quoted = written.strip("'\"")
         return f'{where}: 应为文字，{quoted} 请加引号 / text is expected, put {quoted} in quotes: "{quoted}"'
     if kind == "value_error":
-        shown = "" if isinstance(given, Mapping) or written in detail["msg"] else f" ({written})"
-        return f"{where}: {detail['msg'].removeprefix('Value error, ')}{shown}"
+        shown = "" if isinstance(given, Mapping) or written in message else f" ({written})"
+        return f"{where}: {message}{shown}"
     zh, en = _words(kind, detail)
     return f"{where}: {zh} / {en} ({written})"
 
@@ -172,6 +178,20 @@ def _place(value: Any, detail: ErrorDetails) -> marks.Path:
             place.append(part)
             value = value[part]
     return tuple(place)
+
+
+def _named(value: Any, place: marks.Path, message: str) -> tuple[marks.Path, str]:
+    """The place of the key with whose name a message about the whole begins, and the rest of the message."""
+    for part in place:
+        value = value[part]
+    name, colon, rest = message.partition(": ")
+    if colon and isinstance(value, Mapping):
+        if name in value:
+            return (*place, name), rest
+        for key, inner in value.items():
+            if isinstance(inner, Mapping) and name in inner:
+                return (*place, key, name), rest
+    return place, message
 
 
 def _keys_at(model: type[BaseModel], place: marks.Path) -> list[str]:

@@ -72,7 +72,9 @@ def parse(text: str) -> Marked:
         _check_size(text)
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        # Where a quote or a bracket was opened says more than where the file ended without its partner.
+        is_open = any(word in str(error.context) for word in ("quoted", "flow"))
+        mark = (is_open and error.context_mark) or error.problem_mark or error.context_mark
         raise MarkedYamlError(mark.line + 1 if mark else 1, _meaning(error, mark, text)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -175,7 +177,12 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         if node.tag == "tag:yaml.org,2002:float":
             return Decimal(node.value.replace("_", "")) if node.value[-1:].isdigit() else node.value
         return yaml.constructor.SafeConstructor().construct_object(node)
-    except (yaml.YAMLError, ValueError, ArithmeticError) as error:
+    except yaml.YAMLError as error:
+        raise MarkedYamlError(
+            node.start_mark.line + 1,
+            f"不读标签 {node.tag[:60]}，请删去 / tags are not read, delete {node.tag[:60]}",
+        ) from error
+    except (ValueError, ArithmeticError) as error:
         raise MarkedYamlError(
             node.start_mark.line + 1,
             f"无法读取的值 {node.value[:60]!r}，请加引号 / unreadable value, put it in quotes ({type(error).__name__})",
