@@ -156,7 +156,7 @@ def explain(
     from include import explain as explaining
     from include.store.store import open_store
 
-    found = explaining.explain(open_store(store_url()), document)
+    found = explaining.explain(open_store(store_url()), load_settings(), document)
     if as_json:
         show(found, as_json=True, rows={})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -15,8 +16,15 @@ from include.domain.document import BookRole
 from include.domain.errors import FixData
 from include.domain.money import format_minor
 from include.domain.voucher import Side
+from include.rules import Sources
+from include.rules.explain import Words
+from include.rules.explain import explain as explain_lines
+from include.settings import Settings
+from include.stages.rules import restore
 from include.store import tables as t
+from include.store.corrections import Relation
 from include.store.engine import reading
+from include.store.reading import frames_of
 from include.store.store import Store
 
 ROLES = {
@@ -27,8 +35,10 @@ ROLES = {
 """What a document is to a book, for people."""
 
 
-def explain(store: Store, document: str) -> dict[str, Any]:
+def explain(store: Store, settings: Settings, document: str) -> dict[str, Any]:
     """All that is known of a document, by its number or id, as plain values (amounts in minor units).
+
+    Lines of vouchers carry `why`: how the rules that made them came to them, where those rules are kept.
 
     `documents` has an item for each of its revisions in each book that has, or had, a part in it; `write_back` stands
     in the book that wrote it.
@@ -50,7 +60,29 @@ def explain(store: Store, document: str) -> dict[str, Any]:
                 f"没有编号或 ID 为 {document!r} 的单据；请核对编号，或先运行 extract / no document has the number or id "
                 f"{document!r}: check it, or run extract first"
             )
-        return {"documents": [_document(connection, row) for row in rows]}
+        found = {"documents": [_document(connection, row) for row in rows]}
+    for item in found["documents"]:
+        _give_reasons(store, settings, item)
+    return found
+
+
+def _give_reasons(store: Store, settings: Settings, document: dict[str, Any]) -> None:
+    """`why` for the lines of all vouchers that rules made; a reversal has its original's reasons."""
+    book = settings.books.get(document["book"])
+    made = [voucher for voucher in document["vouchers"] if voucher["relation"] != Relation.REVERSAL]
+    if book is None or not made:
+        return
+    with reading(store.engine) as connection:
+        sources = Sources(*frames_of(connection, [document["id"]]))
+    for voucher in made:
+        ruleset = restore(store, book.id, voucher["rule_digest"])
+        if ruleset is None:
+            continue
+        reasons = {(one.event, one.line_no): one for one in explain_lines(ruleset, book, sources)}
+        for line in voucher["lines"]:
+            why = reasons.get((voucher["event"].partition(".")[0], line["line_no"]))
+            if why is not None:
+                line["why"] = why.as_dict()
 
 
 def _document(connection: Connection, row: RowMapping) -> dict[str, Any]:
@@ -156,7 +188,7 @@ def _render_voucher(v: dict[str, Any]) -> list[RenderableType]:
     head = Text.assemble(
         ("凭证 / voucher ", "bold"),
         f"{v['ledger_number'] or v['word'] + '-?'} {v['date']} {v['status']}",
-        f"\n键 / key {v['key']}, 规则 / rules {v['rule_digest'][:12]}, 会计系统 / ledger id {v['ledger_id'] or '—'}",
+        f"\n键 / key {v['key']}, 规则 / rules v{v['rule_version']} {v['rule_digest'][:12]}, 会计系统 / ledger id {v['ledger_id'] or '—'}",
     )
     if v["message"]:
         head.append(f"\n{v['message']}", style="red")
@@ -194,8 +226,29 @@ def _render_voucher(v: dict[str, Any]) -> list[RenderableType]:
         )
         for a in v["attempts"]
     ]
-    return [head, table, *attempts]
+    return [head, table, *_reasons(v), *attempts]
+
+
+def _reasons(v: dict[str, Any]) -> Iterator[Text]:
+    """Each line's way from source to amount, Chinese first."""
+    for line in v["lines"]:
+        if "why" in line:
+            told = [Words(**words) for words in _told(line["why"])]
+            yield Text.assemble(
+                (f"#{line['line_no']} ", "bold"),
+                "\n   ".join(words.zh for words in told),
+                ("\n   " + "\n   ".join(words.en for words in told), "dim"),
+            )
 
 
 def _amount(minor: int | None, currency: str | None) -> str:
     return "—" if minor is None or not currency else format_minor(minor, currency)
+
+
+def _told(why: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """The sentences of an explanation in the order in which a person asks."""
+    yield why["template"]
+    yield from why["conditions"]
+    yield why["account"]
+    yield from why["dimensions"]
+    yield from why["arithmetic"]

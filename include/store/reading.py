@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from datetime import date
 
 import polars as pl
-from sqlalchemy import ColumnElement, Engine, Select, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Select, select, true
 
 from include.domain.document import Disposition
 from include.store import bulk
@@ -45,19 +45,24 @@ def accepted_frames(
     for start in range(0, len(pks), size):
         part = pks[start : start + size]
         with reading(engine) as connection:
-            d = t.source_document
-            columns = [d.c[name] for name in DOCUMENT_COLUMNS]
-            found = bulk.read(connection, select(*columns).where(bulk.among(connection, d.c.id, part)))
-            lines, write_offs, invoices = (
-                bulk.read(
-                    connection,
-                    select(*(table.c[name] for name in names)).where(
-                        bulk.among(connection, table.c.document_pk, part)
-                    ),
-                )
-                for table, names in PARTS.items()
-            )
-        yield found.sort("id"), lines, write_offs, invoices
+            yield frames_of(connection, part)
+
+
+def frames_of(connection: Connection, pks: Collection[int]) -> Frames:
+    """These documents, whatever their state, with their parts: the frames of `accepted_frames`."""
+    d = t.source_document
+    columns = [d.c[name] for name in DOCUMENT_COLUMNS]
+    found = bulk.read(connection, select(*columns).where(bulk.among(connection, d.c.id, pks)))
+    lines, write_offs, invoices = (
+        bulk.read(
+            connection,
+            select(*(table.c[name] for name in names)).where(
+                bulk.among(connection, table.c.document_pk, pks)
+            ),
+        )
+        for table, names in PARTS.items()
+    )
+    return found.sort("id"), lines, write_offs, invoices
 
 
 def _ids(
