@@ -13,7 +13,7 @@ from include.domain.voucher import Side
 from include.rules.balance import voucher_problems, vouchers_of
 from include.rules.entries import LINES_MADE, entry_lines
 from include.rules.frames import PROBLEMS, VOUCHER_LINES, VOUCHERS, Generated, Sources, stacked
-from include.rules.prepare import Prepared, prepare
+from include.rules.prepare import Prepared, prepare, takes_tax
 from include.rules.residue import conversion_lines, residue_account
 from include.rules.ruleset import RuleSet
 from include.rules.selection import reasons, selected_templates, selection_problems, unusable
@@ -37,6 +37,8 @@ def generate(ruleset: RuleSet, book: Book, sources: Sources) -> Generated:
     problems += selection_problems(ruleset, usable, selected)
     selected = _without(selected, problems)
     silent, speaking = selected.filter("is_silent"), selected.filter(~pl.col("is_silent"))
+    problems.append(_tax_problems(ruleset, prepared, speaking))
+    speaking = _without(speaking, problems)
     journal, found = _journal(ruleset, book, prepared, speaking)
     problems += found
     # A document whose lines could not all be made does not balance either: one cause, one problem.
@@ -57,6 +59,16 @@ def _without(frame: pl.DataFrame, problems: list[pl.DataFrame]) -> pl.DataFrame:
     """The rows of documents that have no problem so far."""
     bad = stacked(problems, PROBLEMS)["document_pk"].unique()
     return frame if bad.is_empty() else frame.join(bad.to_frame("pk"), on="pk", how="anti")
+
+
+def _tax_problems(ruleset: RuleSet, prepared: Prepared, selected: pl.DataFrame) -> pl.DataFrame:
+    """The problems with deductible tax of documents whose vouchers depend on it."""
+    found = prepared.tax_problems
+    if found.is_empty():
+        return found
+    taking = [i for i, template in enumerate(ruleset.templates) if takes_tax(ruleset, template.spec)]
+    concerned = selected.filter(pl.col("template_index").is_in(taking)).select(document_pk="pk").unique()
+    return found.join(concerned, on="document_pk", how="semi")
 
 
 def _journal(

@@ -10,7 +10,6 @@ import polars as pl
 from include.domain.money import currency_decimals
 from include.domain.problems import ProblemOwner
 from include.rules.amounts import amount_columns, with_amounts
-from include.rules.facts import FactType
 from include.rules.findings import (
     WORDS,
     document_en,
@@ -19,11 +18,11 @@ from include.rules.findings import (
     entry_zh,
     findings,
     on_one_line,
-    shown_facts,
+    unresolved,
     words,
 )
 from include.rules.frames import Schema
-from include.rules.lookup import lookup
+from include.rules.lookup import answered
 from include.rules.prepare import DAY, Needs, Prepared
 from include.rules.residue import residue_lines
 from include.rules.ruleset import RuleSet, Template
@@ -81,8 +80,8 @@ def entry_lines(
     problems = [_missing_amount(frame, template, index, entry)]
     # A line without an amount is in `problems`; a line of zero says nothing and is left out.
     frame = frame.filter(pl.col("amount") != 0)
-    frame, unresolved = _with_account(ruleset, frame, template, index, decimals)
-    problems += [*unresolved, *_missing_dimensions(frame, template, index, entry)]
+    frame, found = _with_account(ruleset, frame, template, index, decimals)
+    problems += [*found, *_missing_dimensions(frame, template, index, entry)]
     is_foreign = (pl.col("transaction") != 0).fill_null(False)
     lines = frame.select(
         "pk",
@@ -193,79 +192,12 @@ def _with_account(
             pl.lit(keyed.account).alias("account"), pl.lit(keyed.row, pl.Int64).alias("table_row")
         ), []
     table = ruleset.tables[account.table]
-    paths = [fact.path for fact in table.conditions]
-    frame = frame.with_columns(
-        pl.col(fact.path).fill_null("") for fact in table.conditions if fact.type is FactType.TEXT
+    frame = answered(table, frame, decimals)
+    resolved = pl.col("account").is_not_null() & pl.col("rows").is_null()
+    problems = unresolved(
+        frame.filter(~resolved), table, (entry_zh(template, index), entry_en(template, index))
     )
-    # Far fewer distinct keys than lines: each is looked up once.
-    by = [*paths, "date"] if table.has_dates else paths
-    if by:
-        keys = frame.select(by).unique(maintain_order=True)
-    else:
-        keys = pl.DataFrame({"date": [None]}, schema={"date": pl.Date})
-    keys = keys.with_row_index("key").with_columns(pl.col("key").cast(pl.Int64))
-    answers = keys.join(lookup(table, keys, decimals), on="key", how="left")
-    if by:
-        frame = frame.join(
-            answers.select(*by, "account", "kinds", "table_row", "rows"), on=by, how="left", nulls_equal=True
-        )
-    else:
-        frame = frame.join(answers.select("account", "kinds", "table_row", "rows"), how="cross")
-    unresolved = frame.filter(pl.col("account").is_null() | pl.col("rows").is_not_null())
-    problems = [] if unresolved.is_empty() else _unresolved(unresolved, table.shown, paths, template, index)
-    return frame.filter(pl.col("account").is_not_null() & pl.col("rows").is_null()), problems
-
-
-def _unresolved(
-    frame: pl.DataFrame, file: str, paths: list[str], template: Template, index: int
-) -> list[pl.DataFrame]:
-    none, several = frame.filter(pl.col("account").is_null()), frame.filter(pl.col("account").is_not_null())
-    shown_zh, shown_en = shown_facts(paths, WORDS), shown_facts(paths, {})
-    key = words(*(part for path in paths for part in (f":{path}=", pl.col(path))))
-    return [
-        findings(
-            none,
-            "rules.no_row",
-            where=file,
-            zh=words(
-                f"{entry_zh(template, index)}：决策表没有适合的行：",
-                shown_zh,
-                document_zh(),
-                f"。请在 {file} 增加一行。",
-            ),
-            en=words(
-                f"{entry_en(template, index)}: no row for ",
-                shown_en,
-                document_en(),
-                f". Add a row to {file}.",
-            ),
-            owner=ProblemOwner.FINANCE,
-            cause=words(f"rules.no_row:{file}", key),
-        ),
-        findings(
-            several,
-            "rules.ambiguous_row",
-            where=words(f"{file}:", pl.col("table_row")),
-            zh=words(
-                f"{entry_zh(template, index)}：{file} 第 ",
-                pl.col("rows"),
-                " 行同样适合：",
-                shown_zh,
-                document_zh(),
-                "。请给其中一行更高的 priority，或写得更具体。",
-            ),
-            en=words(
-                f"{entry_en(template, index)}: rows ",
-                pl.col("rows").str.replace_all("、", ", "),
-                f" of {file} fit equally: ",
-                shown_en,
-                document_en(),
-                ". Give one of them a higher priority, or more conditions.",
-            ),
-            owner=ProblemOwner.FINANCE,
-            cause=words(f"rules.ambiguous_row:{file}:", pl.col("rows")),
-        ),
-    ]
+    return frame.filter(resolved), problems
 
 
 def _dimensions(entry: Entry, *, chosen_by_row: bool) -> pl.Expr:

@@ -3,6 +3,8 @@
 A *fact* is written `document.<name>`, `line.<name>` or `write_off.<name>`. Its value is text (codes, else ids, of what
 the OA refers to), an amount in functional minor units, or a flag ("yes"/"no"). Missing text is the empty text.
 A line without a department or project of its own has the document's.
+
+Facts of invoices, `invoice.<name>`, may be named in the table of input VAT alone (see treatments.py).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ REFERENCES = {
     "document": ("legal_entity", "department", "submitter", "supplier", "project"),
     "line": ("fee_type", "department", "project", "legal_entity"),
     "write_off": (),
+    "invoice": (),
 }
 """Facts that refer to master data: they have a code (for conditions and dimensions) and a name (for summaries)."""
 
@@ -39,6 +42,7 @@ TEXTS = {
     },
     "line": {"currency": "currency", "description": "description", "occurred_on": "occurred_on"},
     "write_off": {"loan": "loan_document_id"},
+    "invoice": {"kind": "kind"},
 }
 """Plain text facts and the column each is read from."""
 
@@ -49,6 +53,11 @@ FLAGS = {
 }
 """Document facts that say whether an amount is there and not zero: "yes" or "no"."""
 
+INVOICE_FLAGS = ("has_tax", "is_named")
+"""Facts of an invoice: whether the tax printed on it is not zero, "yes" or "no"; and whether the traveller's identity is
+on it, "yes", "no", or missing where the OA does not say.
+"""
+
 AMOUNTS = {
     "document": {
         "gross": "gross_minor",
@@ -58,6 +67,7 @@ AMOUNTS = {
     },
     "line": {"gross": "functional_minor", "deductible_tax": "tax_minor"},
     "write_off": {"amount": "amount_minor"},
+    "invoice": {},
 }
 """Facts for ranges, in functional minor units."""
 
@@ -123,8 +133,10 @@ class Fact:
 def names_of(scope: str) -> tuple[str, ...]:
     """All facts of a prefix, for messages; properties are open and shown by their pattern."""
     names = [*REFERENCES[scope], *TEXTS[scope], *AMOUNTS[scope]]
-    if scope != "write_off":
+    if scope in ("document", "line"):
         names.append(IS_OWN)
+    if scope == "invoice":
+        names += INVOICE_FLAGS
     if scope == "document":
         names += [*FLAGS, "properties.<name>"]
     return tuple(f"{scope}.{name}" for name in names)
@@ -138,7 +150,8 @@ def fact(path: str) -> Fact | None:
     if name in AMOUNTS[scope]:
         return Fact(scope, name, FactType.AMOUNT)
     is_text = name in REFERENCES[scope] or name in TEXTS[scope]
-    is_text |= name == IS_OWN and scope != "write_off"
+    is_text |= name == IS_OWN and scope in ("document", "line")
+    is_text |= name in INVOICE_FLAGS and scope == "invoice"
     is_text |= scope == "document" and (name in FLAGS or PROPERTY.match(path) is not None)
     return Fact(scope, name, FactType.TEXT) if is_text else None
 

@@ -8,6 +8,7 @@ from include.domain.problems import ProblemOwner
 from include.rules import facts
 from include.rules.frames import PROBLEMS
 from include.rules.ruleset import Template
+from include.rules.tables import DecisionTable
 
 WORDS = {
     "account": "科目",
@@ -21,6 +22,8 @@ WORDS = {
     "template_id": "单据模板",
     "payment_channel": "支付渠道",
     "currency": "币种",
+    "has_tax": "有票面税额",
+    "is_named": "注明旅客",
 }
 """Chinese words for facts and dimensions in messages; others are shown by their name in rules."""
 
@@ -98,3 +101,50 @@ def shown_facts(paths: list[str], labels: dict[str, str]) -> pl.Expr:
             is_told = name.is_not_null() & (name != pl.col(path).cast(pl.String))
             parts.append(pl.when(is_told).then(words(opening, name, closing)).otherwise(pl.lit("")))
     return words(*parts)
+
+
+def unresolved(frame: pl.DataFrame, table: DecisionTable, who: tuple[str, str]) -> list[pl.DataFrame]:
+    """Rows of `lookup.answered` for which a table has no row, or several that are equally good.
+
+    `who` asks, in Chinese and in English; the frame has the columns of `findings` and `document.code#name` too.
+    """
+    if frame.is_empty():
+        return []
+    none, several = frame.filter(pl.col("account").is_null()), frame.filter(pl.col("account").is_not_null())
+    paths, file = [fact.path for fact in table.conditions], table.shown
+    shown_zh, shown_en = shown_facts(paths, WORDS), shown_facts(paths, {})
+    key = words(*(part for path in paths for part in (f":{path}=", pl.col(path))))
+    return [
+        findings(
+            none,
+            "rules.no_row",
+            where=file,
+            zh=words(f"{who[0]}：决策表没有适合的行：", shown_zh, document_zh(), f"。请在 {file} 增加一行。"),
+            en=words(f"{who[1]}: no row for ", shown_en, document_en(), f". Add a row to {file}."),
+            owner=ProblemOwner.FINANCE,
+            cause=words(f"rules.no_row:{file}", key),
+        ),
+        findings(
+            several,
+            "rules.ambiguous_row",
+            where=words(f"{file}:", pl.col("table_row")),
+            zh=words(
+                f"{who[0]}：{file} 第 ",
+                pl.col("rows"),
+                " 行同样适合：",
+                shown_zh,
+                document_zh(),
+                "。请给其中一行更高的 priority，或写得更具体。",
+            ),
+            en=words(
+                f"{who[1]}: rows ",
+                pl.col("rows").str.replace_all("、", ", "),
+                f" of {file} fit equally: ",
+                shown_en,
+                document_en(),
+                ". Give one of them a higher priority, or more conditions.",
+            ),
+            owner=ProblemOwner.FINANCE,
+            cause=words(f"rules.ambiguous_row:{file}:", pl.col("rows")),
+        ),
+    ]

@@ -70,6 +70,7 @@ INVOICES: Schema = {
     "document_pk": pl.Int64,
     "seq": pl.Int64,
     "line_no": pl.Int64,
+    "invoice_id": pl.String,
     "kind": pl.String,
     "claimed_minor": pl.Int64,
     "tax_minor": pl.Int64,
@@ -91,6 +92,7 @@ class Sources:
     lines: pl.DataFrame
     write_offs: pl.DataFrame
     invoices: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=INVOICES))
+
 
 VOUCHERS: Schema = {
     "document_pk": pl.Int64,

@@ -49,6 +49,30 @@ def lookup(table: DecisionTable, keys: pl.DataFrame, decimals: int) -> pl.DataFr
     )
 
 
+def answered(table: DecisionTable, frame: pl.DataFrame, decimals: int) -> pl.DataFrame:
+    """The frame with the answers of a table beside its rows: `account`, `kinds`, `table_row` and `rows` of ANSWERS, all
+    null where no row fits.
+
+    Needs a column for each condition (amounts in minor units), and `date` where rows have dates. Missing text comes back
+    as the empty text.
+    """
+    frame = frame.with_columns(
+        pl.col(fact.path).fill_null("") for fact in table.conditions if fact.type is FactType.TEXT
+    )
+    # Far fewer distinct keys than rows: each is looked up once.
+    by = [*(fact.path for fact in table.conditions), *(["date"] if table.has_dates else [])]
+    if by:
+        keys = frame.select(by).unique(maintain_order=True)
+    else:
+        keys = pl.DataFrame({"date": [None]}, schema={"date": pl.Date})
+    keys = keys.with_row_index("key").with_columns(pl.col("key").cast(pl.Int64))
+    answers = keys.join(lookup(table, keys, decimals), on="key", how="left")
+    if by:
+        found = answers.select(*by, "account", "kinds", "table_row", "rows")
+        return frame.join(found, on=by, how="left", nulls_equal=True)
+    return frame.join(answers.select("account", "kinds", "table_row", "rows"), how="cross")
+
+
 def bound(value: Decimal | None, decimals: int, *, is_start: bool) -> int | None:
     """A bound in minor units; one that falls between two minor units moves inwards, which changes nothing."""
     if value is None:

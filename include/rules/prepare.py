@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from include.rules import facts, residue
+from include.rules import facts, input_vat, residue
 from include.rules.facts import PROPERTY, FactType, Measure, Scope
 from include.rules.findings import on_one_line
-from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS, Sources, shaped
+from include.rules.frames import DOCUMENTS, INVOICES, LINES, PROBLEMS, WRITE_OFFS, Sources, shaped
 from include.rules.ruleset import RuleSet
 from include.rules.schema import PLACEHOLDER, Entry, VoucherTemplate
+from include.rules.tables import DecisionTable
 from include.settings import Book
 
 _JSON_ESCAPES = {c: json.dumps(c)[1:-1] for c in ['"', "\\", *map(chr, range(32))]}
@@ -27,6 +28,7 @@ _INHERITING = frozenset(f"line.{name}" for name in facts.INHERITED)
 DOCUMENT_AMOUNTS = ("gross", "transaction_gross", "written_off", "company_paid", "payable")
 LINE_AMOUNTS = ("line_currency", "line_amount", "line_gross", "line_tax")
 DAY = "line.occurred_on"
+_TAXES = frozenset({Measure.DEDUCTIBLE_TAX, Measure.NET_OF_DEDUCTIBLE_TAX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,17 @@ class Needs:
         ).with_inherited()
 
     @classmethod
+    def of_table(cls, table: DecisionTable, scope: str) -> Needs:
+        """What a table asks of one scope, and what its messages name."""
+        asked = frozenset(fact.path for fact in table.conditions if fact.scope == scope)
+        return cls(values=asked, names=frozenset(path for path in asked if facts.is_reference(path)))
+
+    @classmethod
     def of(cls, ruleset: RuleSet) -> Needs:
         """All that any rule of the set uses."""
         whole = cls(names=frozenset({"document.code"}))
+        if ruleset.input_vat is not None:
+            whole = whole.merged(cls.of_table(ruleset.input_vat, "document"))
         for template in ruleset.templates:
             whole = whole.merged(cls(values=frozenset(template.spec.when)))
             for entry in template.spec.lines:
@@ -96,11 +106,15 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Documents with their facts (`pk` first), and lines and write-offs with theirs."""
+    """Documents with their facts (`pk` first), and lines and write-offs with theirs.
+
+    `tax_problems` (PROBLEMS) are those of documents whose deductible tax could not be found by the table of input VAT.
+    """
 
     documents: pl.DataFrame
     lines: pl.DataFrame
     write_offs: pl.DataFrame
+    tax_problems: pl.DataFrame
 
     def joined(self, scope: Scope, documents: pl.DataFrame, needs: Needs) -> pl.DataFrame:
         """A row for each thing of the scope in these documents, with the columns needed and those of `documents`."""
@@ -138,9 +152,19 @@ def prepare(ruleset: RuleSet, book: Book, decimals: int, sources: Sources) -> Pr
         *(pl.col(f"{name}_minor").cast(pl.Int128).alias(name) for name in DOCUMENT_AMOUNTS),
         *_facts(needs, "document", raw_documents, book),
     )
+    prepared = _with_properties(prepared, needs, decimals)
+    tax_problems = pl.DataFrame(schema=PROBLEMS)
+    if ruleset.input_vat is not None:
+        asked = Needs.of_table(ruleset.input_vat, "line")
+        raw_lines, tax_problems = input_vat.with_input_vat(
+            ruleset.input_vat,
+            decimals,
+            prepared,
+            raw_lines.with_columns(*_facts(asked, "line", raw_lines, book)),
+            shaped(sources.invoices, INVOICES, "invoices"),
+        )
     raw_lines, residues = residue.settle_conversion(raw_documents, raw_lines, book)
     prepared = prepared.join(residues, on="pk", how="left").with_columns(pl.col("residue").fill_null(0))
-    prepared = _with_properties(prepared, needs, decimals)
     if _uses_document_tax(ruleset):
         prepared = _with_tax(prepared, raw_lines)
     return Prepared(
@@ -162,6 +186,7 @@ def prepare(ruleset: RuleSet, book: Book, decimals: int, sources: Sources) -> Pr
             pl.col("amount_minor").cast(pl.Int128).alias("write_off_amount"),
             *_facts(needs, "write_off", raw_write_offs, book),
         ),
+        tax_problems,
     )
 
 
@@ -213,11 +238,18 @@ def _with_tax(documents: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _uses_document_tax(ruleset: RuleSet) -> bool:
-    taxes = {Measure.DEDUCTIBLE_TAX, Measure.NET_OF_DEDUCTIBLE_TAX}
     return any(
-        entry.for_each is Scope.DOCUMENT and entry.measure in taxes
+        entry.for_each is Scope.DOCUMENT and entry.measure in _TAXES
         for template in ruleset.templates
         for entry in template.spec.lines
+    )
+
+
+def takes_tax(ruleset: RuleSet, template: VoucherTemplate) -> bool:
+    """Whether the deductible tax of lines matters to what a template makes."""
+    return any(
+        entry.measure in _TAXES or "line.deductible_tax" in Needs.of_entry(ruleset, template, entry).values
+        for entry in template.lines
     )
 
 

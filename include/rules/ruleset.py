@@ -20,6 +20,7 @@ from include.rules.tables import (
     read_table,
     table_files,
 )
+from include.rules.treatments import INPUT_VAT, read_input_vat
 
 PARTY = frozenset({"employee", "supplier"})
 """Either satisfies an account that demands a `party`."""
@@ -54,6 +55,8 @@ class RuleSet:
     digest: str
     accounts_file: str = ACCOUNTS_FILE
     """The name of the file that `accounts` stand in: messages and traces name it."""
+    input_vat: DecisionTable | None = None
+    """How each invoice's deductible tax is found; None: as the OA states it for the line."""
 
 
 def load_rules(rules_dir: Path, tables_dir: Path) -> RuleSet:
@@ -67,6 +70,8 @@ def load_rules(rules_dir: Path, tables_dir: Path) -> RuleSet:
     files = table_files(tables_dir, problems)
     accounts_path = files.pop(Path(ACCOUNTS_FILE).stem, tables_dir / ACCOUNTS_FILE)
     accounts = read_accounts(accounts_path, problems)
+    vat_path = files.pop(INPUT_VAT, None)
+    input_vat = read_input_vat(vat_path, problems) if vat_path is not None else None
     read = {name: read_table(path, problems) for name, path in files.items()}
     tables = {name: table for name, table in read.items() if table is not None}
     problems += _cross_check(rules_dir, accounts_path, templates, read, accounts)
@@ -78,8 +83,9 @@ def load_rules(rules_dir: Path, tables_dir: Path) -> RuleSet:
         accounts,
         rules_dir,
         tables_dir,
-        _digest(templates, tables, accounts),
+        _digest(templates, tables, accounts, input_vat),
         accounts_path.name,
+        input_vat,
     )
 
 
@@ -200,7 +206,12 @@ def _cross_check(
                 f"{where}.key: {key!r} 不在 {accounts_path} 中，可选：{known} / no such key there, "
                 f"choose from: {known}"
             )
-        if name is not None and name not in tables:
+        if name == INPUT_VAT:
+            yield (
+                f"{where}.table: {INPUT_VAT} 是进项税额表，不给出科目，改用其他表 / the table of input VAT, which gives no "
+                "account, name another table"
+            )
+        elif name is not None and name not in tables:
             known = "、".join(sorted(tables)) or "-"
             yield (
                 f"{where}.table: 没有 {accounts_path.parent / name}.csv（或 .xlsx），可选：{known} / no such table, choose from: "
@@ -228,8 +239,12 @@ def _misfits(where: str, table: DecisionTable, entry: Entry) -> Iterator[str]:
 
 
 def _digest(
-    templates: tuple[Template, ...], tables: Mapping[str, DecisionTable], accounts: Mapping[str, KeyedAccount]
+    templates: tuple[Template, ...],
+    tables: Mapping[str, DecisionTable],
+    accounts: Mapping[str, KeyedAccount],
+    input_vat: DecisionTable | None,
 ) -> str:
+    every = {**tables, **({INPUT_VAT: input_vat} if input_vat else {})}
     return digest(
         {
             "templates": sorted(
@@ -246,7 +261,7 @@ def _digest(
                         for row in table.rows
                     ),
                 }
-                for name, table in tables.items()
+                for name, table in every.items()
             },
             "accounts": {key: keyed.account for key, keyed in accounts.items()},
         }

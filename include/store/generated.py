@@ -48,7 +48,7 @@ PARTS = {
         column.name for column in t.source_line.columns if column.name not in {"line_id", "rate"}
     ],
     t.source_write_off: [column.name for column in t.source_write_off.columns],
-    t.source_invoice: [column.name for column in t.source_invoice.columns if column.name != "invoice_id"],
+    t.source_invoice: [column.name for column in t.source_invoice.columns],
 }
 
 _WORKABLE = (Disposition.ACCEPTED, Disposition.NO_VOUCHER)
