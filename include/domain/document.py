@@ -122,7 +122,8 @@ class DocumentLine:
 class InvoiceClaim:
     """An invoice or ticket (发票) put on a line. Amounts in functional minor units; `total` None where not known.
 
-    `tax` is the tax printed on it, or what the OA takes for deductible. `exempt` is the part of the total that bears
+    `tax` is the tax printed on the whole of it, or what the OA takes for deductible; where `total` is not known, what
+    the OA states for this claim. `exempt` is the part of the total that bears
     no VAT, such as the civil aviation fund; `occurred_on` the day of issue or travel; `is_named` whether the
     traveller's identity is on it. None where the OA does not say.
     """
@@ -225,11 +226,13 @@ _NOT_CONTENT = frozenset(
 
 
 def _stable(value: Any) -> Any:
-    """The value with references cut down to their ids and without invoice totals, which are read separately."""
+    """The value with references cut down to their ids, and invoices without what is read separately (kind, total, tax);
+    the tax that the OA states is that of the lines.
+    """
     if isinstance(value, Reference):
         return value.id
     if isinstance(value, InvoiceClaim):
-        return [value.line_no, value.invoice_id, value.claimed, value.tax]
+        return [value.line_no, value.invoice_id, value.claimed]
     if is_dataclass(value):
         return [_stable(getattr(value, item.name)) for item in fields(value)]
     if isinstance(value, list | tuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -51,78 +52,99 @@ def _vat_head(invoice: Invoice, home: Currency) -> Json:
     }
 
 
-def _ticket_head(name: str, invoice: Invoice, home: Currency) -> Json:
-    """A ticket: its own field prefix, amount and number, and the tax that may be deducted from it."""
-    head = f"E_system_{name}_"
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """How the vendor's documents name the fields of a kind of ticket; an empty name: it has no such field."""
+
+    name: str
+    total: str = "金额"
+    day: str = "时间"
+    code: str = "发票代码"
+    number: str = "发票号码"
+    travellers: Sequence[str] = ()
+    trip: Sequence[str] = ()
+    """Fields of number, origin and target of the journey."""
+    fixed: Mapping[str, Any] = field(default_factory=lambda: {"消费类型": "交通"})
+
+
+TICKETS: Mapping[str, Ticket] = {
+    "other": Ticket("其他", day="日期", code="", number="", fixed={}),
+    "taxi": Ticket("出租车票", day="上车时间"),
+    "fixed": Ticket("定额发票", day="", number="号码"),
+    "passengerCar": Ticket("客运汽车发票", travellers=("姓名",), trip=("", "出发车站", "达到车站")),
+    "machinePrint": Ticket("机打发票", fixed={"发票种类": "机打电子发票"}),
+    "shopping": Ticket("消费小票", code="", number="", fixed={"消费类型": "Other"}),
+    "train": Ticket(
+        "火车票",
+        day="乘车时间",
+        code="",
+        number="号码",
+        travellers=("乘车人姓名",),
+        trip=("车次", "上车车站", "下车车站"),
+        fixed={"座位类型": "二等座", "消费类型": "交通"},
+    ),
+    "flightItinerary": Ticket(
+        "航空运输电子客票行程单",
+        day="乘机时间",
+        code="",
+        number="电子客票号码",
+        travellers=("乘机人姓名", "身份证号"),
+        trip=("航班号", "出发站", "到达站"),
+    ),
+    "tolls": Ticket("过路费发票"),
+    "medical": Ticket(
+        "医疗发票", "金额合计", "开票日期", "票据代码", "票据号码", fixed={"发票种类": "医疗电子发票"}
+    ),
+    "noTaxIncome": Ticket("非税收入类票据", "金额合计", "开票日期", "票据代码", "票据号码", fixed={}),
+}
+"""Every kind but VAT invoices, by objectId. The documents show all; the generator issues the travel kinds."""
+TRAVELLER = {"身份证号": "310***********0001"}
+"""What stands in a traveller's field; a masked name where the field is not named here."""
+
+
+def _ticket_head(kind: str, invoice: Invoice, home: Currency) -> Json:
+    """A ticket: the fields of its kind, and the tax that the OA would deduct from it."""
+    ticket, extra = TICKETS[kind], invoice.extra
+    trip = zip(ticket.trip, (extra.get(name, "") for name in ("trip", "origin", "target")), strict=False)
+    fields: Json = {
+        ticket.total: money(invoice.gross, home),
+        ticket.day: invoice.date,
+        ticket.code: invoice.code,
+        ticket.number: invoice.number,
+        **{name: TRAVELLER.get(name, "员*工") for name in ticket.travellers},
+        **dict(trip),
+        **ticket.fixed,
+    }
+    if kind == "machinePrint":
+        fields["税额"] = money(invoice.tax, home)
+    if kind == "flightItinerary":
+        fields |= {
+            "票价": money(extra.get("fare", 0), home),
+            "燃油附加费": money(extra.get("fuel", 0), home),
+            "民航发展基金": money(extra.get("fund", 0), home),
+            # In the documents' example fare, surcharge and fund make the total: the VAT in them is no part of this.
+            "税费": money(0, home),
+            "保险费": money(0, home),
+            "填开日期": invoice.date,
+        }
     return {
         "E_税率": invoice.rate.removesuffix("%"),
         "E_税额": money(invoice.deductible, home),
         "E_是否抵扣": invoice.deductible > 0,
         "E_不计税金额": money(invoice.gross - invoice.deductible, home),
         "E_system_发票主体_来源": "OCR",
-        f"{head}金额": money(invoice.gross, home),
-        f"{head}发票代码": invoice.code,
-        f"{head}发票号码": invoice.number,
-        f"{head}消费类型": "交通",
+        **{f"E_system_{ticket.name}_{name}": value for name, value in fields.items() if name},
     }
 
 
-def _train_head(invoice: Invoice, home: Currency) -> Json:
-    head = "E_system_火车票_"
-    return _ticket_head("火车票", invoice, home) | {
-        f"{head}号码": invoice.number,
-        f"{head}乘车时间": invoice.date,
-        f"{head}车次": invoice.extra.get("trip", ""),
-        f"{head}上车车站": invoice.extra.get("origin", ""),
-        f"{head}下车车站": invoice.extra.get("target", ""),
-        f"{head}座位类型": "二等座",
-    }
-
-
-def _flight_head(invoice: Invoice, home: Currency) -> Json:
-    name = "航空运输电子客票行程单"
-    head = f"E_system_{name}_"
-    extra = invoice.extra
-    return _ticket_head(name, invoice, home) | {
-        f"{head}票价": money(extra.get("fare", 0), home),
-        f"{head}燃油附加费": money(extra.get("fuel", 0), home),
-        f"{head}民航发展基金": money(extra.get("fund", 0), home),
-        f"{head}税费": money(invoice.tax, home),
-        f"{head}保险费": money(0, home),
-        f"{head}电子客票号码": invoice.number,
-        f"{head}航班号": extra.get("trip", ""),
-        f"{head}出发站": extra.get("origin", ""),
-        f"{head}到达站": extra.get("target", ""),
-        f"{head}乘机时间": invoice.date,
-        f"{head}填开日期": invoice.date,
-    }
-
-
-HEADS: dict[str, tuple[str, Callable[[Invoice, Currency], Json]]] = {
-    "invoice": ("system_发票主体", _vat_head),
-    "other": ("system_其他", lambda invoice, home: _ticket_head("其他", invoice, home)),
-    "taxi": ("system_出租车票", lambda invoice, home: _ticket_head("出租车票", invoice, home)),
-    "fixed": ("system_定额发票", lambda invoice, home: _ticket_head("定额发票", invoice, home)),
-    "passengerCar": (
-        "system_客运汽车发票",
-        lambda invoice, home: _ticket_head("客运汽车发票", invoice, home),
-    ),
-    "machinePrint": ("system_机打发票", lambda invoice, home: _ticket_head("机打发票", invoice, home)),
-    "shopping": ("system_消费小票", lambda invoice, home: _ticket_head("消费小票", invoice, home)),
-    "train": ("system_火车票", _train_head),
-    "flightItinerary": ("system_航空运输电子客票行程单", _flight_head),
-    "tolls": ("system_过路费发票", lambda invoice, home: _ticket_head("过路费发票", invoice, home)),
-    "medical": ("system_医疗发票", lambda invoice, home: _ticket_head("医疗发票", invoice, home)),
-    "noTaxIncome": (
-        "system_非税收入类票据",
-        lambda invoice, home: _ticket_head("非税收入类票据", invoice, home),
-    ),
-}
-"""Field prefix and entity by objectId. The documents show all; the generator issues the travel kinds and VAT."""
+OBJECTS = ("invoice", *TICKETS)
 
 
 def _head_body(invoice: Invoice, home: Currency) -> Json:
-    entity, render = HEADS[invoice.kind]
+    if invoice.kind == "invoice":
+        entity, head = "system_发票主体", _vat_head(invoice, home)
+    else:
+        entity, head = f"system_{TICKETS[invoice.kind].name}", _ticket_head(invoice.kind, invoice, home)
     return {
         "id": invoice.id,
         "masterId": None,
@@ -131,7 +153,7 @@ def _head_body(invoice: Invoice, home: Currency) -> Json:
         "totalCount": 1,
         "ownerId": None,
         "visibility": VISIBLE,
-        **render(invoice, home),
+        **head,
         "active": False,
         "updateTime": invoice.date,
         "createTime": invoice.date,
@@ -203,7 +225,7 @@ async def flow_invoices(call: Call) -> Response:
 async def invoice_search(call: Call) -> Response:
     """Invoice heads of one type: by ids, else by codes, else all of them from `index` (from 1) on."""
     object_id = call.request.path_params["object_id"]
-    if object_id not in HEADS:
+    if object_id not in OBJECTS:
         raise ApiError(400, f"不支持的业务对象「{object_id}」")
     if not await call.request.body():
         raise ApiError(400, "查询参数不能为空!!!")

@@ -1,4 +1,4 @@
-"""What the OA knows of invoices beyond the line that claims them: their kind and their total.
+"""What the OA knows of invoices beyond the line that claims them: kind, total, printed tax, day, traveller.
 
 Two calls for a page of documents: which invoices of which type are on them, then the heads of each type.
 """
@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import chain
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from include.adapters.oa.hesi.client import HesiClient
 from include.adapters.oa.hesi.lines import InvoiceFacts
+from include.adapters.oa.hesi.options import HesiOptions
+from include.adapters.oa.hesi.times import epoch_ms, to_moment
 from include.domain.money import AmountError, parse_minor
 
 log = logging.getLogger(__name__)
@@ -41,9 +45,13 @@ BATCH = 100
 
 
 class InvoiceReader:
-    def __init__(self, client: HesiClient, functional: str) -> None:
+    """Reads the invoice pages; which fields of theirs count is for the options to say."""
+
+    def __init__(self, client: HesiClient, options: HesiOptions, functional: str, zone: ZoneInfo) -> None:
         self._client = client
+        self._options = options
         self._functional = functional
+        self._zone = zone
 
     def facts(self, document_ids: Sequence[str]) -> dict[str, InvoiceFacts]:
         """What is known of the invoices on these documents, by invoice id; unknown ones are left out."""
@@ -69,20 +77,49 @@ class InvoiceReader:
             return {}
         category = item.get(CATEGORY)
         exact = category if kind == "invoice" and isinstance(category, str) else kind
-        return {item["id"]: InvoiceFacts(exact[:64], self._total(item))}
+        taxes = [item[name] for name in self._options.invoice_tax_fields if item.get(name) is not None]
+        return {
+            item["id"]: InvoiceFacts(
+                kind=exact[:64],
+                total=self._total(item),
+                tax=self._amount(taxes[0]) if taxes else None,
+                exempt=self._exempt(item),
+                occurred_on=self._day(item),
+                is_named=self._is_named(item),
+            )
+        }
 
     def _total(self, item: Mapping[str, Any]) -> int | None:
         """The total, None where the head does not give one that can be read: the gate then counts uses."""
         names = [name for name in item if name.endswith(TOTAL_SUFFIXES) and name.startswith("E_system_")]
         for suffix in TOTAL_SUFFIXES:
             for name in names:
-                value = item[name]
-                if name.endswith(suffix) and isinstance(value, dict):
-                    try:
-                        return parse_minor(value.get("standard"), self._functional)
-                    except AmountError:
-                        return None
+                if name.endswith(suffix) and isinstance(item[name], dict):
+                    return self._amount(item[name])
         return None
+
+    def _amount(self, value: Any) -> int | None:
+        """Minor units of a money object, None where it is none."""
+        try:
+            return parse_minor(value.get("standard"), self._functional) if isinstance(value, dict) else None
+        except AmountError:
+            return None
+
+    def _exempt(self, item: Mapping[str, Any]) -> int | None:
+        """What bears no VAT together; None where the invoice has no such part, or one that cannot be read."""
+        parts = [item[name] for name in self._options.invoice_exempt_fields if item.get(name) is not None]
+        amounts = [self._amount(part) for part in parts]
+        known = [amount for amount in amounts if amount is not None]
+        return sum(known) if known and len(known) == len(amounts) else None
+
+    def _day(self, item: Mapping[str, Any]) -> date | None:
+        moments = (epoch_ms(item.get(name)) for name in self._options.invoice_date_fields)
+        first = next((moment for moment in moments if moment), None)
+        return to_moment(first).astimezone(self._zone).date() if first else None
+
+    def _is_named(self, item: Mapping[str, Any]) -> bool | None:
+        names = [item[name] for name in self._options.invoice_name_fields if name in item]
+        return any(isinstance(name, str) and name.strip() for name in names) if names else None
 
 
 def has_invoices(payload: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from include.adapters.oa.hesi.master import Directory
@@ -27,10 +28,17 @@ PORTION = Label("line.apportion.amount", "分摊金额", "apportioned amount")
 
 @dataclass(frozen=True, slots=True)
 class InvoiceFacts:
-    """What the invoice pages say: the kind in the vendor's word, and the total in functional minor units."""
+    """What the invoice pages say of a whole invoice: its kind in the vendor's word, amounts in functional minor units.
+
+    `tax` is printed on it, or what the OA would deduct; the other fields are those of an InvoiceClaim.
+    """
 
     kind: str
     total: int | None
+    tax: int | None = None
+    exempt: int | None = None
+    occurred_on: date | None = None
+    is_named: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +155,8 @@ def _note_duplicate(reader: Reader, line: DocumentLine, seen: dict[str, int]) ->
 def read_invoices(
     reader: Reader, value: object, where: str, line_no: int, known: Mapping[str, InvoiceFacts]
 ) -> tuple[list[InvoiceClaim], int | None]:
-    """The invoices in an invoice field, nothing claimed on them yet, and their deductible tax together.
-
-    The tax is None where a part of it could not be read.
+    """The invoices in an invoice field, nothing claimed on them yet, and the deductible tax that the OA states for the
+    line, None where a part of it could not be read.
     """
     if value is None or value == "":
         return [], 0
@@ -166,26 +173,38 @@ def read_invoices(
         )
         return [], None
     claims = [
-        _claim(reader, item, f"{where}.invoices[{index}]", line_no, known)
-        for index, item in enumerate(listed)
+        _claim(reader, item, f"{where}.invoices[{index}]", line_no) for index, item in enumerate(listed)
     ]
-    return claims, reader.total([claim.tax for claim in claims], where, TAX, line_no)
+    stated = reader.total([claim.tax for claim in claims], where, TAX, line_no)
+    return [_with_facts(claim, known.get(claim.invoice_id)) for claim in claims], stated
 
 
-def _claim(
-    reader: Reader, item: Mapping[str, Any], where: str, line_no: int, known: Mapping[str, InvoiceFacts]
-) -> InvoiceClaim:
-    identity = reader.identity(item.get("invoiceId"), f"{where}.invoiceId", INVOICE, line_no) or ""
-    facts = known.get(identity)
+def _claim(reader: Reader, item: Mapping[str, Any], where: str, line_no: int) -> InvoiceClaim:
+    """As the line has it: with the tax that the OA states for it."""
     tax = item.get("taxAmount")
     return InvoiceClaim(
         line_no=line_no,
-        invoice_id=identity,
-        kind=facts.kind if facts else "",
+        invoice_id=reader.identity(item.get("invoiceId"), f"{where}.invoiceId", INVOICE, line_no) or "",
+        kind="",
         claimed=None,
         # The vendor sends no tax amount for invoices without deductible tax.
         tax=0 if tax is None else reader.amount(tax, f"{where}.taxAmount", TAX, line_no).functional,
-        total=facts.total if facts else None,
+    )
+
+
+def _with_facts(claim: InvoiceClaim, facts: InvoiceFacts | None) -> InvoiceClaim:
+    """With what the invoice pages say. Their tax is that of the whole invoice, which counts where its total is known."""
+    if facts is None:
+        return claim
+    is_whole = facts.tax is not None and facts.total is not None
+    return replace(
+        claim,
+        kind=facts.kind,
+        total=facts.total,
+        tax=facts.tax if is_whole else claim.tax,
+        exempt=facts.exempt,
+        occurred_on=facts.occurred_on,
+        is_named=facts.is_named,
     )
 
 

@@ -21,7 +21,42 @@ class HesiOptions(BaseModel):
     details: Literal["approved", "never", "always"] = "approved"
     """Which documents are read one by one for what the list leaves out (links between documents)."""
     invoice_totals: bool = True
-    """Whether invoice totals are looked up (two calls per page of documents that carry invoices)."""
+    """Whether the invoice pages are read: kinds, totals, printed tax, days (two calls per page of documents that carry
+    invoices). Without them the tax is what the OA states for a line.
+    """
+    invoice_tax_fields: Sequence[str] = ("E_system_发票主体_税额", "E_system_机打发票_税额", "E_税额")
+    """Fields of an invoice with its printed tax, or with what the OA takes for deductible (E_税额); the first one given
+    counts.
+    """
+    invoice_exempt_fields: Sequence[str] = (
+        "E_system_航空运输电子客票行程单_民航发展基金",
+        "E_system_航空运输电子客票行程单_保险费",
+    )
+    """Parts of an invoice's total that are no fare and bear no VAT of its; all count. The vendor does not say whether
+    E_system_航空运输电子客票行程单_税费 is one, so it is not among them.
+    """
+    invoice_date_fields: Sequence[str] = (
+        "E_system_发票主体_发票日期",
+        "E_system_火车票_乘车时间",
+        "E_system_航空运输电子客票行程单_乘机时间",
+        "E_system_航空运输电子客票行程单_填开日期",
+        "E_system_客运汽车发票_时间",
+        "E_system_出租车票_上车时间",
+        "E_system_过路费发票_时间",
+        "E_system_机打发票_时间",
+        "E_system_消费小票_时间",
+        "E_system_其他_日期",
+        "E_system_医疗发票_开票日期",
+        "E_system_非税收入类票据_开票日期",
+    )
+    """Fields with the day of issue or travel, the first filled one wins."""
+    invoice_name_fields: Sequence[str] = (
+        "E_system_火车票_乘车人姓名",
+        "E_system_航空运输电子客票行程单_乘机人姓名",
+        "E_system_航空运输电子客票行程单_身份证号",
+        "E_system_客运汽车发票_姓名",
+    )
+    """Fields with the traveller: one that is filled makes a ticket a named one, an empty one makes it unnamed."""
     concurrency: int = Field(default=8, ge=1, le=32)
     requests_per_s: float | None = Field(default=None, gt=0)
     """Where pacing starts and what it returns to; by default no limit until the OA asks for one."""

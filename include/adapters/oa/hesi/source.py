@@ -45,7 +45,7 @@ class HesiSource:
         self._zone = ZoneInfo(source.timezone)
         self._clock = clock
         self._masters = MasterReader(client, options, source.fields)
-        self._invoices = InvoiceReader(client, source.functional_currency)
+        self._invoices = InvoiceReader(client, options, source.functional_currency, self._zone)
         self._directory: Directory | None = None
         self._payees_asked: set[str] = set()
 
