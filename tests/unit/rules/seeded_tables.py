@@ -100,8 +100,10 @@ def seeded(rows: int, each: int, seed: int) -> tuple[DecisionTable, list[Seeded]
 def _grid(b: Builder, rows: int, each: int) -> None:
     """Every fee type with every department: some left out, some shadowed, some twice at equal rank."""
     fees = max(rows // 40, 3 * each + 1)
-    departments = [f"D{d:02d}" for d in range(max(rows // fees, 3))]
-    gaps = {f"G{f:04d}": b.rng.choice(departments) for f in b.rng.sample(range(fees), each)}
+    departments = [f"D{d:02d}" for d in range(max(rows // fees, each + 1))]
+    # A department of its own for each: gaps of one department would be told as one.
+    at_random = zip(b.rng.sample(range(fees), each), b.rng.sample(departments, each), strict=True)
+    gaps = {f"G{fee:04d}": department for fee, department in at_random}
     for f in range(fees):
         fee = f"G{f:04d}"
         for department in departments:
@@ -122,7 +124,7 @@ def _grid(b: Builder, rows: int, each: int) -> None:
         other = b.add(fee, "D97|X2", "*", ANY)
         b.seed("rules.overlap", one, other)
     every = "|".join(f"G{f:04d}" for f in range(fees))
-    for department in ("D97", "D98", "X1", "X2", "D01", "R*"):
+    for department in ("D97", "D98", "X1", "X2", "D96", "R*"):
         b.add(every, department, "*", ANY, priority=-50)
 
 
@@ -138,7 +140,7 @@ def _beginnings(b: Builder, rows: int, each: int) -> None:
         longer = b.add(f"{start}11*", "*", "*", ANY, priority=3)
         if number in shadowed and len(shadowed) % 2 == 0:
             shadowed.discard(number)
-            low = b.add(f"{start}2*", "D01", "*", ANY, priority=-1)
+            low = b.add(f"{start}2*", "D96", "*", ANY, priority=-1)
             b.seed("rules.unreachable", low, wide)
         elif number in shadowed:
             shadowed.discard(number)
