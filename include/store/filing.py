@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Table,
+    FromClause,
     and_,
     bindparam,
     delete,
@@ -37,6 +37,7 @@ from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.ports import RawDocument
 from include.store import problems
 from include.store import tables as t
+from include.store.corrections import Relation
 
 CHUNK = 500
 """Values in one IN list, well below every database's limit."""
@@ -494,17 +495,16 @@ def is_sent(status: ColumnElement[str]) -> ColumnElement[bool]:
     return status.not_in([*UNSENT_STATUSES, VoucherStatus.CANCELLED])
 
 
-def stands(v: Table) -> ColumnElement[bool]:
-    """Whether a row of `voucher` left for the ledger and was not taken back there since: it is no reversal, and no
-    reversal of it is posted.
-    """
-    reversal = v.alias()
-    return and_(
-        is_sent(v.c.status),
-        v.c.relation != "reversal",
-        ~exists().where(
-            reversal.c.original_id == v.c.id,
-            reversal.c.relation == "reversal",
-            reversal.c.status == VoucherStatus.POSTED,
-        ),
+def stands(v: FromClause) -> ColumnElement[bool]:
+    """Whether a row of `voucher` left for the ledger and still counts there: it is neither a reversal nor reversed."""
+    return and_(is_sent(v.c.status), v.c.relation != Relation.REVERSAL, ~is_reversed(v))
+
+
+def is_reversed(v: FromClause) -> ColumnElement[bool]:
+    """Whether a row of `voucher` has a reversal that is posted."""
+    reversal = t.voucher.alias()
+    return exists().where(
+        reversal.c.original_id == v.c.id,
+        reversal.c.relation == Relation.REVERSAL,
+        reversal.c.status == VoucherStatus.POSTED,
     )

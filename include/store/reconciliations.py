@@ -19,7 +19,7 @@ from include.store import tables as t
 from include.store.corrections import Relation
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading, writing
-from include.store.filing import chunks
+from include.store.filing import chunks, is_reversed
 
 SEPARATOR = "、"
 """Between the numbers of several vouchers of one document."""
@@ -268,7 +268,7 @@ class Reconciliations:
                                     _counts(v),
                                     ~_is_told(v, w),
                                 ),
-                                and_(_is_reversed(v), _is_told(v, w)),
+                                and_(is_reversed(v), _is_told(v, w)),
                             ),
                         ),
                     ),
@@ -352,16 +352,7 @@ def _counts(voucher: Any) -> ColumnElement[bool]:
     return and_(
         voucher.c.status == VoucherStatus.POSTED,
         voucher.c.relation != Relation.REVERSAL,
-        ~_is_reversed(voucher),
-    )
-
-
-def _is_reversed(voucher: Any) -> ColumnElement[bool]:
-    reversal = t.voucher.alias()
-    return exists().where(
-        reversal.c.original_id == voucher.c.id,
-        reversal.c.relation == Relation.REVERSAL,
-        reversal.c.status == VoucherStatus.POSTED,
+        ~is_reversed(voucher),
     )
 
 
