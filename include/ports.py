@@ -168,8 +168,12 @@ class LedgerGateway(Protocol):
         """All periods the ledger has, oldest first."""
         ...
 
-    def find(self, keys: Sequence[VoucherKey]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
-        """Everything in the ledger under these keys; a key that is proved absent is not in the mapping.
+    def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
+        """Everything in the ledger that is, or at proof level DATE_AND_AMOUNT may be, one of these vouchers, by key; a
+        voucher that is proved absent is not in the mapping.
+
+        Found by key where the ledger keeps it. Otherwise everything of the voucher's date and total counts, whoever
+        made it: the stage compares contents, and what was there before it was sent.
 
         Raises:
             RetryLater: the look-up failed, which says nothing about the voucher.

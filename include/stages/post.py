@@ -264,7 +264,7 @@ def _wait_until_settled(run: _Run, batch: Sequence[StoredVoucher]) -> None:
 def _find(run: _Run, batch: Sequence[StoredVoucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
     for attempt in range(1, LOOK_ATTEMPTS + 1):
         try:
-            return run.ctx.ledger.find([s.voucher.key for s in batch])
+            return run.ctx.ledger.find([s.voucher for s in batch])
         except RetryLater as error:
             if attempt == LOOK_ATTEMPTS:
                 raise

@@ -132,8 +132,8 @@ def post(gateway: LedgerGateway, *vouchers: Voucher) -> list[PostingOutcome]:
     return [result.outcome for result in gateway.post(vouchers)]
 
 
-def only(gateway: LedgerGateway, key: VoucherKey) -> LedgerVoucher:
-    (found,) = gateway.find([key])[key]
+def only(gateway: LedgerGateway, ours: Voucher) -> LedgerVoucher:
+    (found,) = gateway.find([ours])[ours.key]
     return found
 
 
@@ -176,7 +176,7 @@ class LedgerContract:
 
         (result,) = books.gateway.post([ours])
 
-        found = only(books.gateway, ours.key)
+        found = only(books.gateway, ours)
         assert (result.key, result.outcome) == (ours.key, PostingOutcome.CREATED)
         assert (found.ledger_id, found.number) == (result.ledger_id, result.number)
         assert (found.key, found.state, found.period) == (ours.key, LedgerVoucherState.POSTED, "2026-03")
@@ -186,7 +186,7 @@ class LedgerContract:
         ours = voucher()
         post(books.gateway, ours)
 
-        found = only(books.gateway, ours.key)
+        found = only(books.gateway, ours)
 
         assert found.date == ours.date
         assert content_digest(found.date, found.lines) == content_digest(ours.date, ours.lines)
@@ -199,18 +199,18 @@ class LedgerContract:
         there, absent = voucher(), voucher()
         post(books.gateway, there)
 
-        assert set(books.gateway.find([absent.key, there.key])) == {there.key}
+        assert set(books.gateway.find([absent, there])) == {there.key}
 
     def test_many_keys_are_looked_up_at_once(self, books: LedgerUnderTest) -> None:
-        absent = [voucher().key for _ in range(450)]
+        absent = [voucher() for _ in range(450)]
         there = voucher()
         post(books.gateway, there)
 
-        assert set(books.gateway.find([*absent, there.key])) == {there.key}
+        assert set(books.gateway.find([*absent, there])) == {there.key}
 
     def test_a_failed_look_up_is_not_a_no(self, books: LedgerUnderTest) -> None:
         with books.unreadable(), pytest.raises(RetryLater):
-            books.gateway.find([voucher().key])
+            books.gateway.find([voucher()])
 
     def test_an_unbalanced_voucher_cannot_be_made(self) -> None:
         with pytest.raises(UnbalancedVoucher):
@@ -245,20 +245,20 @@ class LedgerContract:
 
         assert result.outcome is PostingOutcome.REJECTED
         assert said in result.message
-        assert not books.gateway.find([ours.key])
+        assert not books.gateway.find([ours])
 
     def test_a_period_that_does_not_exist_is_rejected(self, books: LedgerUnderTest) -> None:
         ours = voucher(day=date(2031, 1, 31))
 
         assert post(books.gateway, ours) == [PostingOutcome.REJECTED]
-        assert not books.gateway.find([ours.key])
+        assert not books.gateway.find([ours])
 
     def test_a_closed_period_is_rejected_until_it_is_open_again(self, books: LedgerUnderTest) -> None:
         ours = voucher(day=CLOSED.last_day)
         books.close(CLOSED)
         try:
             assert post(books.gateway, ours) == [PostingOutcome.REJECTED]
-            assert not books.gateway.find([ours.key])
+            assert not books.gateway.find([ours])
             states = {p.code: p.state for p in books.gateway.periods()}
             assert states[CLOSED.code] is PeriodState.CLOSED
         finally:
@@ -277,7 +277,7 @@ class LedgerContract:
         )
         post(books.gateway, ours)
 
-        found = only(books.gateway, ours.key)
+        found = only(books.gateway, ours)
 
         assert {(x.side, x.amount, x.transaction) for x in found.lines} == {
             (Side.DEBIT, cny(sign * 130_000), amount),
@@ -291,7 +291,7 @@ class LedgerContract:
         assert post(books.gateway, ours, reversal) == [PostingOutcome.CREATED] * 2
 
         totals: dict[object, int] = defaultdict(int)
-        for found in (only(books.gateway, ours.key), only(books.gateway, reversal.key)):
+        for found in (only(books.gateway, ours), only(books.gateway, reversal)):
             for each in found.lines:
                 totals[each.account, each.side, each.dimensions] += each.amount.minor
         assert set(totals.values()) == {0}
@@ -336,14 +336,14 @@ class LedgerContract:
         ours = voucher()
         books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
         books.leave_draft(ours)
-        draft = only(books.gateway, ours.key)
+        draft = only(books.gateway, ours)
 
         (completed,) = books.gateway.complete([draft])
 
         assert (draft.state, draft.number) == (LedgerVoucherState.DRAFT, "")
         assert (completed.ledger_id, completed.state) == (draft.ledger_id, LedgerVoucherState.POSTED)
         assert completed.number
-        assert only(books.gateway, ours.key) == completed
+        assert only(books.gateway, ours) == completed
         assert list(books.gateway.complete([completed])) == [completed]
 
     def test_a_draft_is_in_the_list_and_not_in_the_trial_balance(self, books: LedgerUnderTest) -> None:
@@ -365,16 +365,16 @@ class LedgerContract:
 
         assert [result.key for result in results] == [good.key, bad.key]
         assert results[1].outcome is PostingOutcome.REJECTED
-        there = books.gateway.find([good.key, bad.key])
+        there = books.gateway.find([good, bad])
         assert {result.key for result in results if result.outcome is PostingOutcome.CREATED} == set(there)
 
     def test_a_voucher_cancelled_in_the_ledger_shows_as_reversed(self, books: LedgerUnderTest) -> None:
         ours = voucher()
         post(books.gateway, ours)
 
-        books.cancel(only(books.gateway, ours.key).ledger_id)
+        books.cancel(only(books.gateway, ours).ledger_id)
 
-        assert only(books.gateway, ours.key).state is LedgerVoucherState.REVERSED
+        assert only(books.gateway, ours).state is LedgerVoucherState.REVERSED
 
     @pytest.mark.parametrize("name", NAMES)
     @pytest.mark.parametrize("kind", ["employee", "department"])
@@ -383,7 +383,7 @@ class LedgerContract:
         ours = voucher(*(claim(value) if kind == "employee" else claim(EMPLOYEE, value)))
         post(books.gateway, ours)
 
-        found = [d for each in only(books.gateway, ours.key).lines for d in each.dimensions if d == value]
+        found = [d for each in only(books.gateway, ours).lines for d in each.dimensions if d == value]
 
         assert [d.name for d in found] == [name.replace("\n", " ")]
 
@@ -395,7 +395,7 @@ class LedgerContract:
 
         post(books.gateway, ours)
 
-        assert {each.summary.split()[-1] for each in only(books.gateway, ours.key).lines} == {"𠮷"}
+        assert {each.summary.split()[-1] for each in only(books.gateway, ours).lines} == {"𠮷"}
 
     def test_making_dimensions_twice_changes_nothing(self, books: LedgerUnderTest) -> None:
         value = AuxiliaryDimension("supplier", f"S-{uuid4().hex[:8]}", "供应商")
@@ -405,7 +405,7 @@ class LedgerContract:
 
         ours = voucher(line(Side.DEBIT, "2202.01", 7, value), line(Side.CREDIT, BANK, 7))
         post(books.gateway, ours)
-        (kept,) = [d for each in only(books.gateway, ours.key).lines for d in each.dimensions]
+        (kept,) = [d for each in only(books.gateway, ours).lines for d in each.dimensions]
         assert (kept, kept.name) == (value, "供应商")
 
     def test_an_employee_and_a_supplier_may_share_a_code(self, books: LedgerUnderTest) -> None:
@@ -417,7 +417,7 @@ class LedgerContract:
 
         post(books.gateway, ours)
 
-        assert {d for each in only(books.gateway, ours.key).lines for d in each.dimensions} == {
+        assert {d for each in only(books.gateway, ours).lines for d in each.dimensions} == {
             employee,
             supplier,
         }
@@ -436,7 +436,7 @@ class LedgerContract:
 
         assert odd.kind not in books.gateway.dimension_kinds
         assert post(books.gateway, ours) == [PostingOutcome.CREATED]
-        found = only(books.gateway, ours.key)
+        found = only(books.gateway, ours)
         kinds = books.gateway.dimension_kinds
         assert content_digest(found.date, found.lines, kinds) == content_digest(ours.date, ours.lines, kinds)
 

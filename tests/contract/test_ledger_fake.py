@@ -66,7 +66,7 @@ class TestFakeLedger(LedgerContract):
         with pytest.raises(OutcomeUnknown):
             books.gateway.post([ours])
 
-        assert [v.state for v in books.gateway.find([ours.key]).get(ours.key, ())] == there
+        assert [v.state for v in books.gateway.find([ours]).get(ours.key, ())] == there
 
     def test_a_poisoned_batch_is_refused_whole_without_saying_why(self, books: FakeBooks) -> None:
         good, bad = voucher(), voucher(document="bad")

@@ -154,9 +154,9 @@ class TestWhenAnswersAreLost:
         with books.fault(kind, method), pytest.raises(OutcomeUnknown):
             books.gateway.post([ours])
 
-        assert only(books.gateway, ours.key).state is state
-        books.gateway.complete([only(books.gateway, ours.key)])
-        assert only(books.gateway, ours.key).state is LedgerVoucherState.POSTED
+        assert only(books.gateway, ours).state is state
+        books.gateway.complete([only(books.gateway, ours)])
+        assert only(books.gateway, ours).state is LedgerVoucherState.POSTED
 
     def test_nothing_is_there_when_the_ledger_was_out_of_reach(self, books: TrytonBooks) -> None:
         ours = voucher()
@@ -164,7 +164,7 @@ class TestWhenAnswersAreLost:
         with books.fault("unreachable", "move.create"), pytest.raises(RetryLater):
             books.gateway.post([ours])
 
-        assert not books.gateway.find([ours.key])
+        assert not books.gateway.find([ours])
 
     def test_a_posted_voucher_is_created_even_if_its_number_cannot_be_read(self, books: TrytonBooks) -> None:
         ours = voucher()
@@ -196,7 +196,7 @@ class TestWhatTrytonItselfGuards:
 
         assert [result.outcome for result in results] == [PostingOutcome.REJECTED] * 2
         assert all("账务系统拒绝" in result.message for result in results), results
-        assert not books.gateway.find([inside.key, outside.key])
+        assert not books.gateway.find([inside, outside])
 
     def test_an_unbalanced_move_cannot_be_posted(self, books: TrytonBooks) -> None:
         references = books.gateway._known()
@@ -230,14 +230,14 @@ class TestWhatTrytonItselfGuards:
     ) -> None:
         ours = voucher()
         post(books.gateway, ours)
-        there = only(books.gateway, ours.key)
+        there = only(books.gateway, ours)
 
         with pytest.raises((FixData, FixConfig)):
             books.client.call(
                 f"model.{method}", [int(there.ledger_id)], *arguments, {"company": 1}, writes=True
             )
 
-        assert only(books.gateway, ours.key) == there
+        assert only(books.gateway, ours) == there
 
     @pytest.mark.parametrize(
         ("method", "arguments"),
@@ -263,7 +263,7 @@ class TestWhatTrytonItselfGuards:
         results = books.gateway.post([largest, too_large])
 
         assert [r.outcome for r in results] == [PostingOutcome.CREATED, PostingOutcome.REJECTED]
-        assert max(x.amount.minor for x in only(books.gateway, largest.key).lines) == MAX_EXACT_MINOR
+        assert max(x.amount.minor for x in only(books.gateway, largest).lines) == MAX_EXACT_MINOR
         books.gateway.post([red(largest)])
 
     def test_numbers_start_at_one_in_every_period_and_leave_no_gap(self, books: TrytonBooks) -> None:
@@ -271,7 +271,7 @@ class TestWhatTrytonItselfGuards:
         ours = [voucher(day=period.first_day) for _ in range(3)]
         post(books.gateway, *ours)
 
-        assert [only(books.gateway, each.key).number for each in ours] == ["记-1", "记-2", "记-3"]
+        assert [only(books.gateway, each).number for each in ours] == ["记-1", "记-2", "记-3"]
 
 
 class TestTheConnection:

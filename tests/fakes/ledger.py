@@ -142,9 +142,9 @@ class FakeLedger:
     def period_of(self, day: date) -> LedgerPeriod | None:
         return next((p for p in self.periods() if p.first_day <= day <= p.last_day), None)
 
-    def find(self, keys: Sequence[VoucherKey]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
+    def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
         self._meet_fate("find")
-        wanted = set(keys)
+        wanted = {voucher.key for voucher in vouchers}
         found: dict[VoucherKey, list[LedgerVoucher]] = {}
         for voucher in self.vouchers_by_id.values():
             if voucher.key in wanted:

@@ -130,10 +130,10 @@ class TrytonGateway:
         if missing:
             self._dimensions.create(missing, references)
 
-    def find(self, keys: Sequence[VoucherKey]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
+    def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
         found: dict[VoucherKey, list[LedgerVoucher]] = {}
-        for chunk in chunks(keys):
-            for voucher in self._moves([("description", "in", [str(key) for key in chunk])]):
+        for chunk in chunks([str(voucher.key) for voucher in vouchers]):
+            for voucher in self._moves([("description", "in", list(chunk))]):
                 if voucher.key is not None:
                     found.setdefault(voucher.key, []).append(voucher)
         return found
