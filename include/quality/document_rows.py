@@ -9,38 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Table, case, func, literal, or_, select
 
 from include.domain.document import DocumentKind
 from include.domain.problems import Stage
-from include.quality.scope import DocumentScope, absent, implausible, known, nul, reference_known, zero
+from include.quality.scope import DocumentScope, absent, implausible, known, nul, reference_known
 from include.quality.staging import flag, present, within_limit
 from include.store.tables import problem, source_document, source_line, source_write_off
 
-KINDS_WITH_LINES = (
-    DocumentKind.EXPENSE_CLAIM,
-    DocumentKind.GOODS_RECEIPT,
-    DocumentKind.PURCHASE_INVOICE,
-)
-KINDS_WITH_FEE_TYPES = (DocumentKind.EXPENSE_CLAIM,)
 KINDS_WITH_DATES = (
     DocumentKind.EXPENSE_CLAIM,
     DocumentKind.LOAN,
     DocumentKind.RECEIPT,
 )
 """Forms on which somebody states the day it happened; others have only the days of their approval."""
-KINDS_WITH_SUPPLIER = (
-    DocumentKind.PAYMENT_REQUEST,
-    DocumentKind.PREPAYMENT,
-    DocumentKind.GOODS_RECEIPT,
-    DocumentKind.PURCHASE_INVOICE,
-)
-KINDS_THAT_PAY = (
-    DocumentKind.EXPENSE_CLAIM,
-    DocumentKind.LOAN,
-    DocumentKind.PAYMENT_REQUEST,
-    DocumentKind.PREPAYMENT,
-)
 KINDS_WITHOUT_VOUCHER = (DocumentKind.REQUISITION, DocumentKind.PURCHASE_ORDER)
 """These book nothing, so an amount of zero is no mistake there."""
 
@@ -59,7 +41,7 @@ class DocumentParts:
 def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> Select[Any]:
     """One row a document; key `document_pk`."""
     d = source_document
-    lines, write_offs, extracted = parts.lines, parts.write_offs, parts.extract_problems
+    lines, extracted = parts.lines, parts.extract_problems
     return (
         select(
             d.c.id.label("document_pk"),
@@ -82,8 +64,6 @@ def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> S
             d.c.business_date,
             d.c.submitted_at,
             d.c.approved_at,
-            lines.c.functional_minor.label("lines_minor"),
-            write_offs.c.amount_minor.label("write_offs_minor"),
             literal(scope.earliest).label("earliest"),
             literal(scope.latest).label("latest"),
             *_checked_who_and_what(scope, parts),
@@ -95,7 +75,6 @@ def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> S
         .select_from(d)
         .join(parts.chosen, parts.chosen.c.id == d.c.id)
         .outerjoin(lines, lines.c.document_pk == d.c.id)
-        .outerjoin(write_offs, write_offs.c.document_pk == d.c.id)
         .outerjoin(extracted, extracted.c.document_pk == d.c.id)
         .outerjoin(parts.same_code, parts.same_code.c.document_pk == d.c.id)
     )
@@ -103,8 +82,10 @@ def document_rows(scope: DocumentScope, parts: DocumentParts, dialect: str) -> S
 
 def _checked_who_and_what(scope: DocumentScope, parts: DocumentParts) -> list[ColumnElement[Any]]:
     d, lines, extracted = source_document, parts.lines, parts.extract_problems
-    unread, any_unread = _unread(parts)
+    unread = _unread(parts)
     fits = or_(d.c.legal_entity_code.in_(scope.legal_entities), d.c.legal_entity_id.in_(scope.legal_entities))
+    # A claim that several legal entities share is in the book of each, whoever it was filed for.
+    has_part = func.coalesce(lines.c.own_count, 0) > 0
     entity_known = or_(fits, known(scope, ("legal_entity",), d.c.legal_entity_id))
     return [
         func.coalesce(extracted.c.of_any, 0).label("extract_problem_count"),
@@ -115,51 +96,28 @@ def _checked_who_and_what(scope: DocumentScope, parts: DocumentParts) -> list[Co
         present(d.c.code, unless=unread).label("has_code"),
         present(d.c.legal_entity_id, unless=unread).label("has_legal_entity"),
         flag(or_(absent(d.c.legal_entity_id), entity_known)).label("legal_entity_known"),
-        flag(or_(absent(d.c.legal_entity_id), ~entity_known, fits)).label("legal_entity_in_book"),
-        present(d.c.submitter_id, unless=unread).label("has_submitter"),
+        flag(or_(absent(d.c.legal_entity_id), ~entity_known, fits, has_part)).label("legal_entity_in_book"),
         reference_known(scope, ("staff",), d.c.submitter_id).label("submitter_known"),
-        present(d.c.department_id, unless=unread).label("has_department"),
         reference_known(scope, ("department",), d.c.department_id).label("department_known"),
         reference_known(scope, ("project",), d.c.project_id).label("project_known"),
-        flag(or_(d.c.kind.not_in(KINDS_WITH_SUPPLIER), ~absent(d.c.supplier_id), unread)).label(
-            "has_supplier"
-        ),
         reference_known(scope, ("supplier", "payee"), d.c.supplier_id).label("supplier_known"),
-        flag(or_(d.c.kind.not_in(KINDS_WITH_LINES), lines.c.line_count > 0, any_unread)).label("has_lines"),
     ]
 
 
 def _checked_money(parts: DocumentParts) -> list[ColumnElement[Any]]:
-    d, lines, write_offs = source_document, parts.lines, parts.write_offs
-    unread, any_unread = _unread(parts)
-    gross, written_off = within_limit(d.c.gross_minor), within_limit(d.c.written_off_minor)
-    company_paid = within_limit(d.c.company_paid_minor)
+    d = source_document
+    unread = _unread(parts)
     return [
         present(d.c.gross_minor, unless=unread).label("has_gross"),
         case((or_(d.c.kind.not_in(KINDS_WITHOUT_VOUCHER), d.c.gross_minor != 0), d.c.gross_minor)).label(
             "gross_unless_free"
         ),
-        case((and_(~any_unread, lines.c.unread == 0), gross - lines.c.functional_minor)).label(
-            "lines_difference_minor"
-        ),
-        case(
-            (
-                and_(~unread, d.c.kind.in_(KINDS_THAT_PAY)),
-                gross - zero(written_off) - zero(company_paid) - within_limit(d.c.payable_minor),
-            )
-        ).label("payable_difference_minor"),
-        case(
-            (
-                and_(~any_unread, func.coalesce(write_offs.c.unread, 0) == 0),
-                zero(written_off) - zero(write_offs.c.amount_minor),
-            )
-        ).label("write_offs_difference_minor"),
     ]
 
 
 def _checked_dates(scope: DocumentScope, parts: DocumentParts) -> list[ColumnElement[Any]]:
     d = source_document
-    unread, _ = _unread(parts)
+    unread = _unread(parts)
     return [
         present(d.c.business_date, unless=unread).label("has_business_date"),
         implausible(scope, d.c.business_date).label("business_date_implausible"),
@@ -167,24 +125,37 @@ def _checked_dates(scope: DocumentScope, parts: DocumentParts) -> list[ColumnEle
     ]
 
 
-def _unread(parts: DocumentParts) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Whether the extract recorded problems with the document as a whole, and with any part of it."""
-    counts = parts.extract_problems.c
-    return func.coalesce(counts.of_document, 0) > 0, func.coalesce(counts.of_any, 0) > 0
+def _unread(parts: DocumentParts) -> ColumnElement[bool]:
+    """Whether the extract recorded problems with the document as a whole."""
+    return func.coalesce(parts.extract_problems.c.of_document, 0) > 0
 
 
-def line_sums(chosen: Table) -> Select[Any]:
-    """Per document: lines, their total, and how many amounts could not be used; key `document_pk`."""
-    x = source_line
-    functional = within_limit(x.c.functional_minor)
+def line_sums(scope: DocumentScope, chosen: Table) -> Select[Any]:
+    """Per document: lines, their totals, how many amounts could not be used, how many lines are foreign, and how many
+    belong to the book's own legal entities; key `document_pk`.
+    """
+    d, x = source_document, source_line
+    functional, amount, tax = (
+        within_limit(column) for column in (x.c.functional_minor, x.c.amount_minor, x.c.tax_minor)
+    )
+    own = (column.in_(scope.legal_entities) for column in (x.c.legal_entity_id, x.c.legal_entity_code))
     return (
         select(
             x.c.document_pk,
             func.count(x.c.line_no.distinct()).label("line_count"),
             func.sum(functional).label("functional_minor"),
             (func.count() - func.count(functional)).label("unread"),
+            func.sum(tax).label("tax_minor"),
+            (func.count() - func.count(tax)).label("tax_unknown"),
+            func.sum(amount).label("transaction_minor"),
+            (func.count() - func.count(amount)).label("transaction_unknown"),
+            func.min(x.c.currency).label("first_currency"),
+            func.max(x.c.currency).label("last_currency"),
+            func.sum(case((x.c.currency != d.c.functional_currency, 1), else_=0)).label("foreign_count"),
+            func.sum(case((or_(*own), 1), else_=0)).label("own_count"),
         )
         .join(chosen, chosen.c.id == x.c.document_pk)
+        .join(d, d.c.id == x.c.document_pk)
         .group_by(x.c.document_pk)
     )
 

@@ -15,8 +15,16 @@ from sqlalchemy import Engine, Table, func, select
 
 from include.domain.account import Chart
 from include.domain.document import Disposition
+from include.domain.requirements import Requirements
 from include.quality.check import Check
 from include.quality.claims import invoice_rows, same_codes
+from include.quality.derived import (
+    choice_checks,
+    document_requirement_checks,
+    line_requirement_checks,
+    write_off_requirement_checks,
+)
+from include.quality.derived_rows import stage_derived
 from include.quality.document_checks import document_checks
 from include.quality.document_rows import (
     DocumentParts,
@@ -55,11 +63,13 @@ def check_documents(
     date_from: date | None = None,
     date_to: date | None = None,
     dispositions: Collection[str] = (Disposition.PENDING, Disposition.QUARANTINED),
+    requirements: Requirements | None = None,
 ) -> GateReport:
     """Check the current documents of a book by business date (both ends included, None for open).
 
     Documents whose business date is absent or absurd are always in scope. `legal_entities` are the codes or
-    ids that belong to the book, `currency` is the book's.
+    ids that belong to the book, `currency` is the book's. Without `requirements` nothing is asked that only
+    follows from the book's rules.
 
     Raises:
         GateError: a check could not be evaluated; nothing may pass.
@@ -81,7 +91,7 @@ def check_documents(
         key = ["document_pk"]
         parts = DocumentParts(
             chosen=chosen,
-            lines=work.fill("gate_line_sum", line_sums(chosen), key),
+            lines=work.fill("gate_line_sum", line_sums(scope, chosen), key),
             write_offs=work.fill("gate_write_off_sum", write_off_sums(chosen), key),
             extract_problems=work.fill("gate_extract_problem", extract_problem_counts(chosen), key),
             same_code=work.fill("gate_same_code", same_codes(scope, chosen), key),
@@ -95,12 +105,18 @@ def check_documents(
         lines = work.fill("gate_line", line_rows(scope, line_parts, dialect), [*key, "line_no", "portion_no"])
         invoices = work.fill("gate_invoice", invoice_rows(scope, chosen), [*key, "invoice_id"])
         write_offs = work.fill("gate_write_off", write_off_rows(chosen), [*key, "seq"])
+        required = requirements and stage_derived(work, requirements, currency, parts)
         work.seal()
         run = _Run(work, evaluator)
         run.check(documents, document_checks(currency))
         run.check(lines, LINE_CHECKS)
         run.check(invoices, INVOICE_CHECKS)
         run.check(write_offs, WRITE_OFF_CHECKS)
+        if required and requirements:
+            run.check(required.choice, choice_checks(requirements))
+            run.check(required.events, document_requirement_checks(requirements))
+            run.check(required.lines, line_requirement_checks(requirements))
+            run.check(required.write_offs, write_off_requirement_checks(requirements))
         return run.report(documents)
 
 

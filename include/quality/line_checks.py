@@ -13,14 +13,6 @@ _POSITIVE = between(1, None)
 
 LINE_CHECKS = (
     Check(
-        "line.fee_type.missing",
-        "has_fee_type",
-        NOT_NULL,
-        "lines[{line_no}].fee_type",
-        "第 {line_no} 行没有费用类型；请在 OA 中补填",
-        "line {line_no} has no fee type; fill it in in the OA",
-    ),
-    Check(
         "line.fee_type.unknown",
         "fee_type_known",
         NOT_NULL,

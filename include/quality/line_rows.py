@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, l
 
 from include.domain.document import BookRole, DocumentKind, DocumentStatus
 from include.domain.problems import Stage
-from include.quality.document_rows import KINDS_WITH_DATES, KINDS_WITH_FEE_TYPES, KINDS_WITHOUT_VOUCHER
-from include.quality.scope import DocumentScope, absent, implausible, nul, reference_known
+from include.quality.document_rows import KINDS_WITH_DATES, KINDS_WITHOUT_VOUCHER
+from include.quality.scope import DocumentScope, implausible, nul, reference_known
 from include.quality.staging import flag, present, within_limit
 from include.store.tables import problem, source_document, source_line, source_write_off
 
@@ -104,9 +104,6 @@ def _checked_references(scope: DocumentScope, parts: LineParts) -> list[ColumnEl
     d, x, repeated = source_document, source_line, parts.repeated
     unread = _unread()
     return [
-        flag(or_(d.c.kind.not_in(KINDS_WITH_FEE_TYPES), ~absent(x.c.fee_type_id), unread)).label(
-            "has_fee_type"
-        ),
         reference_known(scope, ("fee_type",), x.c.fee_type_id).label("fee_type_known"),
         reference_known(scope, ("department",), x.c.department_id).label("department_known"),
         reference_known(scope, ("project",), x.c.project_id).label("project_known"),

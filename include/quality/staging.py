@@ -54,10 +54,8 @@ class Staging:
                 if isinstance(column, ColumnElement)
             ],
         )
-        self.connection.execute(insert(table).from_select([c.name for c in table.columns], query))
-        if self.engine.dialect.name == "postgresql":
-            # Nothing analyzes temporary tables by itself; without it the plans of the next queries are guesses.
-            self.connection.exec_driver_sql(f"ANALYZE {name}")
+        self.append(table, query)
+        self.settle(table)
         return table
 
     def load(self, name: str, columns: Sequence[Column[Any]], rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -66,6 +64,17 @@ class Staging:
         if rows:
             self.connection.execute(insert(table), [dict(row) for row in rows])
         return table
+
+    def append(self, table: Table, query: Select[Any]) -> None:
+        """Further rows, by the names of the query's columns; columns that it does not name stay empty."""
+        names = [column.name for column in query.selected_columns if isinstance(column, ColumnElement)]
+        self.connection.execute(insert(table).from_select(names, query))
+
+    def settle(self, table: Table) -> None:
+        """To be called when a table is complete and others join it."""
+        if self.engine.dialect.name == "postgresql":
+            # Nothing analyzes temporary tables by itself; without it the plans of the next queries are guesses.
+            self.connection.exec_driver_sql(f"ANALYZE {table.name}")
 
     def seal(self) -> None:
         """End of staging: all tables show one state of the store, which is let go now."""

@@ -9,7 +9,9 @@ from typing import Any
 from include.domain.document import BookRole, DocumentStatus
 from include.domain.problems import Problem, ProblemOwner, Stage
 from include.quality import gate
+from include.rules.requirements import requirements_of
 from include.stages.context import Owners, Scope, StageContext, StageResult
+from include.stages.rules import rules_in_force
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +30,10 @@ def validate(ctx: StageContext, scope: Scope) -> ValidateResult:
     """Put pending and quarantined documents through the gate.
 
     Raises:
-        FixConfig: the gate itself could not be evaluated; nothing was let through.
+        FixConfig: the gate itself could not be evaluated, or no rules were ever in force; nothing was let through.
+        RetryLater: rules that are new could not be proved, since the ledger's chart cannot be read.
     """
+    rules = rules_in_force(ctx)
     report = gate.check_documents(
         ctx.store.engine,
         book=ctx.book.id,
@@ -40,6 +44,7 @@ def validate(ctx: StageContext, scope: Scope) -> ValidateResult:
         now=ctx.clock.now(),
         date_from=scope.date_from,
         date_to=scope.date_to,
+        requirements=requirements_of(rules.ruleset, ctx.book),
     )
     found: dict[int, list[Problem]] = {pk: [] for pk in report.unreadable}
     for failure in report.failures:

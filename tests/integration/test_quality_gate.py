@@ -54,7 +54,7 @@ def test_only_the_book_the_days_and_the_dispositions_asked_for_are_looked_at(eng
     with engine.begin() as connection:
         b = StoreBuilder(connection)
         b.master_data()
-        broken: dict[str, Any] = {"payable_minor": 1}
+        broken: dict[str, Any] = {"company_paid_minor": -1}
         inside = b.document(**broken)
         quarantined = b.document(**broken, disposition=Disposition.QUARANTINED)
         for outside in (
@@ -71,8 +71,8 @@ def test_only_the_book_the_days_and_the_dispositions_asked_for_are_looked_at(eng
         undated = b.document(business_date=None)
     report = _check(engine, date_from=DAY, date_to=DAY)
     assert _codes(report) == {
-        inside: {"payable.mismatch"},
-        quarantined: {"payable.mismatch"},
+        inside: {"company_paid.out_of_range"},
+        quarantined: {"company_paid.out_of_range"},
         absurd: {"business_date.implausible"},
         undated: {"business_date.missing"},
     }
@@ -89,14 +89,14 @@ def test_messages_say_what_where_and_what_to_do_with_the_values_of_the_document(
         b.document(
             code="B-1",
             gross_minor=123_450,
-            payable_minor=100_000,
+            company_paid_minor=-123_450,
             submitted_at=datetime(2026, 3, 2, tzinfo=UTC),
             lines=[{"amount_minor": 123_450}, {"amount_minor": 0, "fee_type_name": name}],
         )
     problems = {f.problem.code: f.problem for f in _check(engine).failures}
-    assert set(problems) == {"code.duplicate", "payable.mismatch", "line.amount.not_positive"}
-    assert "1,234.50 CNY" in problems["payable.mismatch"].zh
-    assert "off by 234.50 CNY" in problems["payable.mismatch"].en
+    assert set(problems) == {"code.duplicate", "company_paid.out_of_range", "line.amount.not_positive"}
+    assert "-1,234.50 CNY" in problems["company_paid.out_of_range"].zh
+    assert "-1,234.50 CNY" in problems["company_paid.out_of_range"].en
     assert "doc-00001" in problems["code.duplicate"].zh
     assert "doc-00002" in problems["code.duplicate"].zh
     assert problems["code.duplicate"].cause == "code.duplicate:B-1"
@@ -121,7 +121,7 @@ def test_all_failing_documents_are_named_however_many(engine: Engine):
     with engine.begin() as connection:
         b = StoreBuilder(connection)
         b.master_data()
-        keys = {b.document(payable_minor=1) for _ in range(60)}
+        keys = {b.document(company_paid_minor=-1) for _ in range(60)}
     assert _check(engine).failed_documents == keys
 
 
@@ -201,7 +201,7 @@ def test_nothing_is_left_behind(engine: Engine, tmp_path: Path, monkeypatch: pyt
     with engine.begin() as connection:
         b = StoreBuilder(connection)
         b.master_data()
-        b.document(payable_minor=1)
+        b.document(company_paid_minor=-1)
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.rglob("*"))
     tables = set(inspect(engine).get_table_names())
@@ -222,7 +222,7 @@ def test_the_gate_is_quiet(
     with engine.begin() as connection:
         b = StoreBuilder(connection)
         b.master_data()
-        b.document(payable_minor=1)
+        b.document(company_paid_minor=-1)
     with caplog.at_level(logging.INFO):
         _check(engine)
     assert [record.getMessage() for record in caplog.records] == []

@@ -38,14 +38,14 @@ def test_the_bad_ones_are_held_back_with_their_reasons_and_the_rest_goes_on(
         "line.amount.too_many_decimals", "form.details[0]", "金额有三位小数", "three decimals", line_no=1
     )
     oa.put(claim(1))
-    oa.put(claim(2, department=None))
+    oa.put(claim(2, line(department=None), department=None))
     oa.put(
         claim(3, line(1, functional_amount=None, amount=None), gross=None, payable=None),
         problems=[unreadable],
     )
     oa.put(claim(4, legal_entity=Reference("LE9", "E99", "别家公司")))
     oa.put(claim(5, status=DocumentStatus.IN_APPROVAL))
-    ctx = make_context(oa)
+    ctx = make_context(oa, FakeLedger())
     extract(ctx)
     with caplog.at_level(logging.WARNING):
         result = validate(ctx, ALL)
@@ -65,8 +65,8 @@ def test_the_bad_ones_are_held_back_with_their_reasons_and_the_rest_goes_on(
 def test_what_was_repaired_passes_the_next_time_and_its_problems_are_resolved(
     oa: FakeSource, make_context: MakeContext, clock: FakeClock
 ) -> None:
-    oa.put(claim(1, department=None))
-    ctx = make_context(oa)
+    oa.put(claim(1, line(department=None), department=None))
+    ctx = make_context(oa, FakeLedger())
     extract(ctx)
     assert validate(ctx, ALL).quarantined == 1
     clock.forward(60)
@@ -81,7 +81,7 @@ def test_only_documents_of_the_days_asked_for_are_looked_at(
     oa: FakeSource, make_context: MakeContext
 ) -> None:
     oa.put(claim(1))
-    ctx = make_context(oa)
+    ctx = make_context(oa, FakeLedger())
     extract(ctx)
     assert validate(ctx, Scope(date(2026, 4, 1), date(2026, 4, 30))).checked == 0
     assert validate(ctx, Scope(date(2026, 3, 1), date(2026, 3, 31))).accepted == 1
