@@ -27,6 +27,9 @@ WORDS = {
 }
 """Chinese for what documents refer to; other facts are shown by their names in rules."""
 
+ALWAYS_ASKED = ("document.legal_entity", "document.submitter")
+"""Every document is asked for these (document_checks.py), whatever its rules."""
+
 
 def choice_checks(requirements: Requirements) -> tuple[Check, ...]:
     """Exactly one template for each event of a document."""
@@ -59,7 +62,7 @@ def choice_checks(requirements: Requirements) -> tuple[Check, ...]:
 
 def document_requirement_checks(requirements: Requirements) -> tuple[Check, ...]:
     """What templates require of documents as a whole."""
-    facts = required_facts(requirements, "document")
+    facts = [fact for fact in required_facts(requirements, "document") if fact not in ALWAYS_ASKED]
     return (*(_lacking(fact) for fact in facts), *_table("document"), *_AMOUNTS, *_SUMS)
 
 
@@ -249,7 +252,7 @@ DERIVED_CODES = frozenset(
     {
         *(check.code for check in (*_AMOUNTS, _TAX, *_SUMS, *_table("document"))),
         *("rules.no_template", "rules.ambiguous_template", "fact.missing", "line.fact.missing"),
-        *(f"{name}.missing" for name in REFERENCES if name not in ("fee_type", "legal_entity")),
+        *(f"{name}.missing" for name in ("department", "supplier", "project")),
         "line.fee_type.missing",
     }
 )

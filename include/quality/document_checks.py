@@ -92,6 +92,14 @@ _WHO_AND_WHAT = (
         "{legal_entity_id}",
     ),
     Check(
+        "submitter.missing",
+        "has_submitter",
+        NOT_NULL,
+        "submitter",
+        "没有提交人，不知道是谁经办；请在 OA 中补上提交人",
+        "there is no submitter, so nobody answers for the document; fill it in in the OA",
+    ),
+    Check(
         "submitter.unknown",
         "submitter_known",
         NOT_NULL,

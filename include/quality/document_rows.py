@@ -97,6 +97,7 @@ def _checked_who_and_what(scope: DocumentScope, parts: DocumentParts) -> list[Co
         present(d.c.legal_entity_id, unless=unread).label("has_legal_entity"),
         flag(or_(absent(d.c.legal_entity_id), entity_known)).label("legal_entity_known"),
         flag(or_(absent(d.c.legal_entity_id), ~entity_known, fits, has_part)).label("legal_entity_in_book"),
+        present(d.c.submitter_id, unless=unread).label("has_submitter"),
         reference_known(scope, ("staff",), d.c.submitter_id).label("submitter_known"),
         reference_known(scope, ("department",), d.c.department_id).label("department_known"),
         reference_known(scope, ("project",), d.c.project_id).label("project_known"),

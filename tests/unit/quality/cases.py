@@ -185,6 +185,7 @@ DOCUMENT_CASES = (
     bad("legal_entity.unknown", doc(legal_entity_id=HOSTILE, legal_entity_code="")),
     bad("legal_entity.no_book", doc(legal_entity_id="LE2", legal_entity_code="E02")),
     good("legal entity by its id", doc(legal_entity_id="E01", legal_entity_code="")),
+    bad("submitter.missing", doc(submitter_id=None)),
     bad("submitter.unknown", doc(submitter_id=HOSTILE)),
     bad("department.unknown", doc(department_id=HOSTILE)),
     bad("project.unknown", doc(project_id="P9")),

@@ -32,6 +32,8 @@ SAID_BY_OTHER_CHECKS = {
     "line.functional_amount.missing",
     "business_date.missing",
     "currency.not_of_book",
+    "submitter.missing",
+    "legal_entity.missing",
 }
 
 

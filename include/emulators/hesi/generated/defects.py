@@ -139,6 +139,11 @@ def _apportioned(case: Case) -> bool:
     return any("apportions" in line["feeTypeForm"] for line in case.lines)
 
 
+def _one_department(case: Case) -> bool:
+    """Expenses that are booked on the form's own department: nothing else says whose they are."""
+    return _claims(case) and not _apportioned(case)
+
+
 def _amount_null(case: Case) -> None:
     case.set_amount(None)
 
@@ -328,7 +333,7 @@ DEFECTS: Mapping[str, tuple[Fits | None, Defect]] = {
     "pay_mismatch": (_claims, _pay_mismatch),
     "unknown_fee_type": (_with_lines, _unknown_fee_type),
     "unknown_department": (None, _unknown_department),
-    "missing_department": (None, _missing_department),
+    "missing_department": (_one_department, _missing_department),
     "unknown_staff": (None, _unknown_staff),
     "unknown_legal_entity": (None, _unknown_legal_entity),
     "missing_legal_entity": (None, _missing_legal_entity),
