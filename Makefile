@@ -12,7 +12,7 @@ PYTEST ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: python
 python:
@@ -40,6 +40,18 @@ test: install-dev ## run the tests
 .PHONY: topology
 topology: install-dev ## run the main job on the production topology: PostgreSQL, Redis, a Celery worker
 	$(BIN)/python -m pytest -m topology tests/topology $(PYTEST)
+
+.PHONY: bench
+bench: install-dev ## measure, and write .run/bench.json (BENCH=name BENCH_DOCUMENTS=n BENCH_RUNS=n)
+	$(BIN)/python -m bench
+
+.PHONY: mutate-rules
+mutate-rules: install-dev ## change one rule of the example books at a time and count what is caught
+	$(BIN)/python -m scripts.mutate_rules
+
+.PHONY: schemas
+schemas: install-dev ## write the JSON schemas of templates, books and sources anew
+	$(BIN)/python -m include.schemas
 
 .PHONY: lint
 lint: install-dev ## check style, types, import contracts and spelling

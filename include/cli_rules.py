@@ -100,21 +100,18 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """用另一套规则重放一段期间，列出差异，不写任何数据 / what a period would look like under other rules; writes nothing."""
-    from include.stages.replay import render as rendered
+    from include.stages.correct import correct
     from include.stages.replay import replay as replay_period
 
     with book_context(book, quiet=True) as ctx:
-        report = replay_period(ctx, *_span(first, last), other, brute_force=brute_force)
-        _tell(report, rendered, as_json=as_json and not apply)
-        if apply:
-            from include.stages.correct import apply_corrections
-
-            result = apply_corrections(ctx, report)
-            show(
-                {"replay": report.as_dict(), "corrections": result.as_dict()},
-                as_json=as_json,
-                rows=result.as_dict(),
-            )
+        span = _span(first, last)
+        report = replay_period(ctx, *span, other, brute_force=brute_force)
+        if not apply:
+            _tell(report, lambda one: one.render(), as_json=as_json)
+            return
+        result = correct(ctx, *span, other)
+        both = {"replay": report.as_dict(), "corrections": result.as_dict()}
+        show(both, as_json=as_json, rows=result.as_dict())
 
 
 @rules_app.command()

@@ -18,7 +18,6 @@ from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any
 
-from include.rules.facts import Scope
 from include.rules.ruleset import RuleSet
 from include.rules.schema import Entry, Predicate, VoucherTemplate
 from include.rules.tables import Cell, CellKind, DecisionTable, TableRow
@@ -27,7 +26,7 @@ from include.settings import Book, ResidueAccount
 MOST_REGIONS = 200
 """More than these are not worth telling apart: then the table's or the template's documents are taken as they are."""
 
-_COMPARED = frozenset({"templates", "tables", "accounts"})
+_COMPARED = frozenset({"templates", "tables", "accounts", "input_vat"})
 _WITHOUT_EFFECT = frozenset({"rules_dir", "tables_dir", "digest", "accounts_file"})
 
 
@@ -43,14 +42,15 @@ class Condition:
 class Region:
     """Documents of some kinds, by voucher date (both ends included, None for open), that meet all conditions.
 
-    `things`: conditions that one and the same line (or write-off) of the document meets; `scope` says which.
+    `things`: conditions that one and the same thing of the document meets: a line, a write-off or an invoice, as `scope`
+    says (`document`: there are none).
     """
 
     kinds: frozenset[str]
     date_from: date | None = None
     date_to: date | None = None
     documents: frozenset[Condition] = frozenset()
-    scope: Scope = Scope.DOCUMENT
+    scope: str = "document"
     things: frozenset[Condition] = frozenset()
 
 
@@ -80,7 +80,11 @@ def difference(old: RuleSet, new: RuleSet, book: Book) -> Difference:
     ) > len({""}):
         key = book.residue.account
         return Difference(everywhere=f"尾差科目 {key} 有改动 / the residue's account {key} changed")
-    found = dict.fromkeys([*_templates(old, new), *_tables(old, new)])
+    if (old.input_vat is None) != (new.input_vat is None):
+        return Difference(
+            everywhere="进项税额表有增减，税额的来源全部改变 / the table of input VAT is new or gone: all taxes come from elsewhere"
+        )
+    found = dict.fromkeys([*_templates(old, new), *_tables(old, new), *_input_vat(old, new)])
     regions = list(found)
     if len(regions) > MOST_REGIONS:
         regions = list(dict.fromkeys(Region(each.kinds, each.date_from, each.date_to) for each in regions))
@@ -197,7 +201,7 @@ def _of_entry(
         date_from,
         date_to,
         base.documents | (tests - things),
-        entry.for_each if things else Scope.DOCUMENT,
+        entry.for_each.value if things else "document",
         things,
     )
 
@@ -249,6 +253,34 @@ def _tables(old: RuleSet, new: RuleSet) -> Iterator[Region]:
                         for spec, entry in uses
                         if (region := _of_entry(spec, entry, row, names)) and not _is_empty(region)
                     )
+
+
+def _input_vat(old: RuleSet, new: RuleSet) -> Iterator[Region]:
+    """Documents with invoices, or with lines, that a changed row of the table of input VAT is for.
+
+    Its days are those of the invoices, so they say nothing about the voucher's.
+    """
+    if old.input_vat is None or new.input_vat is None:
+        return
+    kinds = frozenset(
+        kind.value for ruleset in (old, new) for template in ruleset.templates for kind in template.spec.kinds
+    )
+    before, after = _rows(old.input_vat), _rows(new.input_vat)
+    changed = {*(before - after), *(after - before)}
+    for table in (old.input_vat, new.input_vat):
+        for row in table.rows:
+            if _row_form(table, row) in changed:
+                tests = {
+                    Condition(fact.path, cell)
+                    for fact, cell in zip(table.conditions, row.cells, strict=True)
+                    if cell.kind is not CellKind.ANY
+                }
+                by_scope = {
+                    scope: frozenset(each for each in tests if each.path.startswith(f"{scope}."))
+                    for scope in ("document", "line", "invoice")
+                }
+                scope = "line" if by_scope["line"] and not by_scope["invoice"] else "invoice"
+                yield Region(kinds, documents=by_scope["document"], scope=scope, things=by_scope[scope])
 
 
 def _is_empty(region: Region) -> bool:

@@ -44,7 +44,7 @@ def requirements_of(ruleset: RuleSet, book: Book) -> Requirements:
         legal_entities=tuple(book.legal_entities),
         receives_unassigned=book.receives_unassigned,
         residue="account" if isinstance(book.residue, ResidueAccount) else book.residue,
-        tax_is_computed=getattr(ruleset, "input_vat", None) is not None,
+        tax_is_computed=ruleset.input_vat is not None,
         events=tuple(_event(ruleset, template, decimals) for template in ruleset.templates),
         tables={name: _covered(ruleset.tables[name], decimals) for name in sorted(used)},
     )

@@ -17,19 +17,19 @@ from include.rules.tables import Cell, CellKind
 from include.store import tables as t
 
 SQL = ColumnElement[bool]
-_TABLES = {Scope.LINE: t.source_line, Scope.WRITE_OFF: t.source_write_off}
+_TABLES = {"line": t.source_line, "write_off": t.source_write_off, "invoice": t.source_invoice}
 
 
 def concerned(regions: Sequence[Region], decimals: int, currency: str) -> SQL:
     """Whether a row of `source_document` lies in one of the regions; `decimals` and `currency` are the book's."""
-    whole = [_document(region, decimals) for region in regions if region.scope is Scope.DOCUMENT]
+    whole = [_document(region, decimals) for region in regions if region.scope == Scope.DOCUMENT]
     parts = [
         and_(
             or_(*(_document(region, decimals) for region in of_scope)),
             t.source_document.c.id.in_(_things(scope, of_scope, decimals, currency)),
         )
         for scope in _TABLES
-        if (of_scope := [region for region in regions if region.scope is scope])
+        if (of_scope := [region for region in regions if region.scope == scope])
     ]
     return or_(false(), *whole, *parts)
 
@@ -46,8 +46,8 @@ def _document(region: Region, decimals: int) -> SQL:
     return and_(*conditions)
 
 
-def _things(scope: Scope, regions: Sequence[Region], decimals: int, currency: str) -> Any:
-    """The documents that have a line or write-off as one of the regions asks for; their tables are read once for all."""
+def _things(scope: str, regions: Sequence[Region], decimals: int, currency: str) -> Any:
+    """The documents that have a line, write-off or invoice as one of the regions asks for; each table is read once."""
     table = _TABLES[scope]
     document = t.source_document.alias("of")
     inherits = any(_inherits(condition) for region in regions for condition in region.things)
@@ -103,6 +103,8 @@ def _holds(condition: Condition, table: Any, decimals: int) -> SQL:
         is_there = func.coalesce(table.c[facts.FLAGS[name]], 0) != 0
         answers = ((is_there, _of_word(cell, "yes")), (~is_there, _of_word(cell, "no")))
         return or_(false(), *(test for test, holds in answers if holds))
+    if scope == "invoice" and name in facts.INVOICE_FLAGS:
+        return _invoice_flag(cell, table, name)
     if facts.PROPERTY.match(condition.path):
         return _property(cell, table.c.properties)
     column = facts.TEXTS[scope].get(name)
@@ -156,6 +158,21 @@ def _amount(cell: Cell, column: ColumnElement[int], decimals: int) -> SQL:
 def _fits(*bounds: int | None) -> bool:
     """Whether a database takes the bounds: nobody states amounts beyond, but a table may."""
     return all(bound is None or abs(bound) < 2**63 for bound in bounds)
+
+
+def _invoice_flag(cell: Cell, table: Any, name: str) -> SQL:
+    """A flag as "yes" or "no"; `is_named` may be missing."""
+    if name == "has_tax":
+        flag = func.coalesce(table.c.tax_minor, 0) != 0
+        answers = [(flag, _of_word(cell, "yes")), (~flag, _of_word(cell, "no"))]
+    else:
+        named = table.c.is_named
+        answers = [
+            (named.is_(True), _of_word(cell, "yes")),
+            (named.is_(False), _of_word(cell, "no")),
+            (named.is_(None), cell.kind is CellKind.ANY or "" in cell.values),
+        ]
+    return or_(false(), *(test for test, holds in answers if holds))
 
 
 def _of_word(cell: Cell, word: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -16,7 +16,9 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
+    Text,
     any_,
+    cast,
     func,
     literal,
     select,
@@ -34,14 +36,25 @@ _DAY, _TIME = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.6f"
 
 
 def read(connection: Connection, statement: Select[Any]) -> pl.DataFrame:
-    """A result as a frame; the types of its columns are those of the statement, whatever the values in it."""
-    schema = {column.name: _TYPES[column.type.python_type] for column in statement.selected_columns}  # type: ignore[attr-defined] # every column that we select has a name
-    result = connection.execute(statement)
-    rows = result.cursor.fetchall()  # type: ignore[union-attr] # a Select always has one
-    result.close()
-    columns: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else [()] * len(schema)
+    """A result as a frame, its rows in any order; the types of its columns are those of the statement.
+
+    The database writes each column as one JSON array and Polars parses it, which takes half of the time that a Python
+    object for each value would.
+    """
+    inner = statement.subquery()
+    row = connection.execute(
+        select(func.count(), *(_array(connection, column) for column in inner.c)).select_from(inner)
+    ).one()
+    count, *arrays = row
+    types = {column.name: _TYPES[column.type.python_type] for column in inner.c}
+    if not count:
+        return pl.DataFrame(schema=types)
+    is_sqlite = connection.dialect.name == "sqlite"
     return pl.DataFrame(
-        [_series(name, values, dtype) for (name, dtype), values in zip(schema.items(), columns, strict=True)]
+        [
+            _column(name, array, dtype, is_sqlite)
+            for (name, dtype), array in zip(types.items(), arrays, strict=True)
+        ]
     )
 
 
@@ -89,21 +102,22 @@ def among(connection: Connection, column: Column[int], numbers: Iterable[int]) -
     return column.in_(select(each.c.value))
 
 
-def _series(name: str, values: Sequence[Any], dtype: Any) -> pl.Series:
-    """Values as the driver gives them: PostgreSQL's are Python's own, SQLite's days are text, its truth numbers."""
-    if dtype == pl.Boolean:
-        return pl.Series(name, values, dtype=pl.Int8, strict=False).cast(pl.Boolean)
-    if dtype in (pl.Date, pl.Datetime):
-        if next((value for value in values if value is not None), None).__class__ is str:
-            texts = pl.Series(name, values, dtype=pl.String)
-            return (
-                texts.str.to_date(_DAY)
-                if dtype == pl.Date
-                else texts.str.to_datetime(_TIME, time_unit="us", time_zone="UTC")
-            )
-        if dtype == pl.Datetime:
-            return pl.Series(name, values, dtype=pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.Series(name, values, dtype=dtype)
+def _array(connection: Connection, column: ColumnElement[Any]) -> ColumnElement[str]:
+    if connection.dialect.name == "postgresql":
+        return cast(func.json_agg(column), Text)
+    return func.json_group_array(column, type_=Text)
+
+
+def _column(name: str, array: str, dtype: Any, is_sqlite: bool) -> pl.Series:
+    """A JSON array that has values. Days and times are text in JSON, truth is a number in SQLite."""
+    in_json = pl.String if dtype.is_temporal() else pl.Int64 if dtype == pl.Boolean and is_sqlite else dtype
+    column = pl.Series(name, [array]).str.json_decode(pl.List(in_json)).explode()
+    if dtype == pl.Date:
+        return column.str.to_date(_DAY)
+    if dtype == pl.Datetime:
+        times = column.str.replace("T", " ", literal=True)
+        return times.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC")
+    return column.cast(dtype)
 
 
 def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:

@@ -257,7 +257,12 @@ class Reconciliations:
                         other.c.status.not_in([VoucherStatus.POSTED, VoucherStatus.CANCELLED]),
                     ),
                     or_(
-                        and_(w.c.id.is_(None), exists().where(v.c.document_pk == d.c.id, _counts(v))),
+                        and_(
+                            or_(
+                                w.c.id.is_(None), w.c.book != book
+                            ),  # nothing told, or by the home it had before
+                            exists().where(v.c.document_pk == d.c.id, _counts(v)),
+                        ),
                         w.c.outcome == WriteBackOutcome.UNKNOWN,
                         and_(w.c.outcome == WriteBackOutcome.REFUSED, w.c.at < d.c.updated_at),
                         exists().where(

@@ -22,7 +22,16 @@ NOT_STANDING = (VoucherStatus.CANCELLED, VoucherStatus.REJECTED)
 
 VOUCHER_COLUMNS = (
     *("id", "key", "source", "document_id", "document_pk", "event", "revision", "word", "date", "period"),
-    *("currency", "debit_minor", "attachments", "rule_digest", "relation", "original_id", "status", "ledger_number"),
+    *(
+        "currency",
+        "debit_minor",
+        "attachments",
+        "rule_digest",
+        "relation",
+        "original_id",
+        "status",
+        "ledger_number",
+    ),
 )
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from include.domain.money import format_minor, parse_minor, to_decimal
 from include.rules import Generated, RuleSet, Sources, generate, load_rules
-from include.rules.frames import DOCUMENTS, LINES, WRITE_OFFS
+from include.rules.frames import DOCUMENTS, INVOICES, LINES, WRITE_OFFS
 from include.settings import Book, Label, Ledger, load_settings
 
 Row = dict[str, Any]
@@ -117,16 +117,51 @@ def run(
     documents: Sequence[Row],
     lines: Sequence[Row] = (),
     write_offs: Sequence[Row] = (),
+    invoices: Sequence[Row] | None = None,
 ) -> Generated:
-    return generate(rules, of, sources(documents, lines, write_offs))
+    return generate(rules, of, sources(documents, lines, write_offs, invoices))
 
 
-def sources(documents: Sequence[Row], lines: Sequence[Row] = (), write_offs: Sequence[Row] = ()) -> Sources:
+def sources(
+    documents: Sequence[Row],
+    lines: Sequence[Row] = (),
+    write_offs: Sequence[Row] = (),
+    invoices: Sequence[Row] | None = None,
+) -> Sources:
+    """Frames of rows; without `invoices`, those that the lines' tax speaks of."""
     return Sources(
         pl.DataFrame(documents, schema=DOCUMENTS),
         pl.DataFrame(lines, schema=LINES),
         pl.DataFrame(write_offs, schema=WRITE_OFFS),
+        pl.DataFrame(stated_invoices(lines) if invoices is None else invoices, schema=INVOICES),
     )
+
+
+def stated_invoices(lines: Sequence[Row]) -> list[Row]:
+    """An invoice of unknown kind on each line that has tax: a table of input VAT can only take what the OA states."""
+    by_line: dict[tuple[int, int], list[int | None]] = {}
+    for row in lines:
+        by_line.setdefault((row["document_pk"], row["line_no"]), []).append(row["tax_minor"])
+    return [
+        invoice(pk, no, tax=None if None in taxes else sum(tax or 0 for tax in taxes))
+        for (pk, no), taxes in by_line.items()
+        if any(tax != 0 for tax in taxes)
+    ]
+
+
+def invoice(pk: int = 1, no: int = 1, seq: int | None = None, **fields: Any) -> Row:
+    """An invoice on a line, of which nothing is known but what `fields` say (column names without `_minor`)."""
+    row: Row = {
+        "document_pk": pk,
+        "seq": seq or no,
+        "line_no": no,
+        "invoice_id": f"I{seq or no}",
+        "kind": "",
+        **{f"{name}_minor": None for name in ("claimed", "tax", "total", "exempt")},
+        "occurred_on": None,
+        "is_named": None,
+    }
+    return row | {f"{n}_minor" if f"{n}_minor" in row else n: value for n, value in fields.items()}
 
 
 def ledger(made: Generated) -> str:

@@ -167,7 +167,7 @@ def _unlock(connection: object) -> None:
 
 def test_a_store_of_the_first_schema_is_brought_up_with_its_rows(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'old.db'}")
-    config = migrate._config()  # noqa: SLF001 - the public way goes to the newest schema only
+    config = migrate._config()
     with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
