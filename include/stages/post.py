@@ -104,7 +104,8 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
         _look_up_doubtful(run)
         # Replacements come last: each waits until the reversal before it is in the ledger.
         for replacements in (False, True):
-            _send_all(run, scope, replacements=replacements)
+            if not _send_all(run, scope, replacements=replacements) and replacements:
+                break
             if _look_up_doubtful(run):
                 _send_all(run, scope, replacements=replacements)
                 _look_up_doubtful(run)
@@ -121,7 +122,8 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
     )
 
 
-def _send_all(run: _Run, scope: Scope, *, replacements: bool) -> None:
+def _send_all(run: _Run, scope: Scope, *, replacements: bool) -> bool:
+    """Send what is ready; whether there was anything to send."""
     after = 0
     size = run.ctx.ledger.batch_size
     vouchers = run.ctx.store.vouchers
@@ -133,6 +135,7 @@ def _send_all(run: _Run, scope: Scope, *, replacements: bool) -> None:
             ready = _with_dimensions(run, ready)
         if ready:
             _send(run, ready)
+    return after > 0
 
 
 def _hold_back(run: _Run, batch: Sequence[StoredVoucher]) -> list[StoredVoucher]:
