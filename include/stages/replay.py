@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, false, or_
 
 from include.domain.document import Disposition
 from include.domain.errors import FixConfig
@@ -111,16 +111,19 @@ class Comparison:
 
     def candidates(self, *, brute_force: bool) -> pl.Series:
         """The documents of the span that may come out differently, by row id."""
-        wanted = [] if brute_force else self._concerned()
+        wanted = None if brute_force else self._concerned()
         with reading(self.ctx.store.engine) as connection:
-            if not wanted:
+            if wanted is None:
                 return standing.document_ids(connection, self.span)
-            return standing.document_ids(connection, self.span, or_(*wanted))
+            concerned_ids = standing.document_ids(connection, self.span, or_(false(), *wanted))
+            return pl.concat([concerned_ids, standing.unmade(connection, self.span)]).unique().sort()
 
-    def _concerned(self) -> list[ColumnElement[bool]]:
-        """Conditions one of which holds for all that may come out differently; none: every document may."""
+    def _concerned(self) -> list[ColumnElement[bool]] | None:
+        """Conditions one of which holds for all with a voucher, or without one by rule, that may come out differently;
+        None: every document may.
+        """
         book = self.ctx.book
-        conditions = [standing.without_voucher()]
+        conditions: list[ColumnElement[bool]] = []
         for digest, ruleset in self.old.items():
             found = difference(ruleset, self.new, book)
             if found.everywhere:
@@ -133,7 +136,7 @@ class Comparison:
                 condition = and_(condition, or_(*of_digest))
             conditions.append(condition)
         if self.unlocalised:
-            return []
+            return None
         if self.lost:
             conditions.append(standing.of_digests(self.lost))
         if self.default not in self.old:
