@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ from include.domain.document import (
     BookRole,
     Disposition,
     MappedDocument,
-    Reference,
     SourceDocument,
     canonical_json,
 )
@@ -38,6 +36,7 @@ from include.ports import RawDocument
 from include.store import problems
 from include.store import tables as t
 from include.store.corrections import Relation
+from include.store.document_rows import document_row, invoice_rows, line_rows, step_rows, write_off_rows
 
 CHUNK = 500
 """Values in one IN list, well below every database's limit."""
@@ -134,8 +133,12 @@ def file_page(connection: Connection, source: str, filed: Mapping[str, Filed], f
             book for book, one in known.items() if one.is_current and book not in item.business_dates
         ):
             if (document_id, book) in posted_from:
-                row = _document_row(
-                    item, snapshots[document_id], book, BookRole.LEFT, known[book].business_date
+                row = document_row(
+                    item.mapped.document,
+                    snapshots[document_id],
+                    book,
+                    BookRole.LEFT,
+                    known[book].business_date,
                 )
                 outcomes.add(rows.file(row, known[book]))
             else:
@@ -318,20 +321,16 @@ def _replace_parts(
     steps = t.approval_step
     for part in chunks(list(by_id)):
         connection.execute(delete(steps).where(steps.c.source == source, steps.c.document_id.in_(part)))
-    insert_rows(connection, t.source_line, [row for pk, d in documents.items() for row in _line_rows(pk, d)])
+    insert_rows(connection, t.source_line, [row for pk, d in documents.items() for row in line_rows(pk, d)])
     insert_rows(
-        connection, t.source_invoice, [row for pk, d in documents.items() for row in _invoice_rows(pk, d)]
+        connection, t.source_invoice, [row for pk, d in documents.items() for row in invoice_rows(pk, d)]
     )
     insert_rows(
         connection,
         t.source_write_off,
-        [
-            {"document_pk": pk, "seq": seq, "loan_document_id": w.loan_document_id, "amount_minor": w.amount}
-            for pk, d in documents.items()
-            for seq, w in enumerate(d.write_offs, 1)
-        ],
+        [row for pk, d in documents.items() for row in write_off_rows(pk, d)],
     )
-    insert_rows(connection, steps, [row for d in by_id.values() for row in _step_rows(source, d)])
+    insert_rows(connection, steps, [row for d in by_id.values() for row in step_rows(source, d)])
 
 
 def _cancel_unsent(connection: Connection, pks: Sequence[int]) -> None:
@@ -358,113 +357,7 @@ def _document_rows(item: Filed, snapshot_id: int) -> Iterator[dict[str, Any]]:
     """The document's row in each book that has a part in it."""
     for book, business_date in item.business_dates.items():
         role = BookRole.HOME if book == item.home else BookRole.SHARE
-        yield _document_row(item, snapshot_id, book, role, business_date)
-
-
-def _document_row(
-    item: Filed, snapshot_id: int, book: str, role: BookRole, business_date: date | None
-) -> dict[str, Any]:
-    d = item.mapped.document
-    return {
-        "source": d.source,
-        "document_id": d.document_id,
-        "is_current": True,
-        "book": book,
-        "role": role,
-        "content_digest": d.content_digest,
-        "snapshot_id": snapshot_id,
-        "code": d.code,
-        "kind": d.kind,
-        "form_type": d.form_type,
-        "template_id": d.template_id,
-        "title": d.title,
-        "status": d.status,
-        "disposition": Disposition.PENDING if d.status.is_due else Disposition.NOT_DUE,
-        "disposition_reason": "",
-        "business_date": business_date,
-        "functional_currency": d.functional_currency,
-        "currency": d.currency,
-        "gross_minor": d.gross,
-        "transaction_gross_minor": d.transaction_gross,
-        "written_off_minor": d.written_off,
-        "company_paid_minor": d.company_paid,
-        "payable_minor": d.payable,
-        **_reference("legal_entity", d.legal_entity),
-        **_reference("department", d.department),
-        **_reference("submitter", d.submitter),
-        **_reference("supplier", d.supplier),
-        **_reference("project", d.project),
-        "created_at": d.created_at,
-        "updated_at": d.updated_at,
-        "submitted_at": d.submitted_at,
-        "approved_at": d.approved_at,
-        "paid_at": d.paid_at,
-        "payment_channel": d.payment_channel,
-        "attachments": d.attachments,
-        "line_count": len(d.lines),
-        "voucher_no": d.voucher_no,
-        "links": json.dumps(d.links, ensure_ascii=False),
-        "properties": json.dumps(dict(d.properties), ensure_ascii=False, sort_keys=True),
-    }
-
-
-def _line_rows(pk: int, document: SourceDocument) -> Iterator[dict[str, Any]]:
-    for line in document.lines:
-        yield {
-            "document_pk": pk,
-            "line_no": line.line_no,
-            "portion_no": line.portion_no,
-            "line_id": line.line_id,
-            **_reference("fee_type", line.fee_type),
-            **_reference("department", line.department),
-            **_reference("project", line.project),
-            **_reference("legal_entity", line.legal_entity),
-            "currency": line.currency,
-            "amount_minor": line.amount,
-            "functional_minor": line.functional_amount,
-            "rate": None if line.rate is None else str(line.rate)[:40],
-            "tax_minor": line.deductible_tax,
-            "occurred_on": line.occurred_on,
-            "description": line.description,
-        }
-
-
-def _invoice_rows(pk: int, document: SourceDocument) -> Iterator[dict[str, Any]]:
-    for seq, invoice in enumerate(document.invoices, 1):
-        yield {
-            "document_pk": pk,
-            "seq": seq,
-            "line_no": invoice.line_no,
-            "invoice_id": invoice.invoice_id,
-            "kind": invoice.kind,
-            "claimed_minor": invoice.claimed,
-            "tax_minor": invoice.tax,
-            "total_minor": invoice.total,
-            "exempt_minor": invoice.exempt,
-            "occurred_on": invoice.occurred_on,
-            "is_named": invoice.is_named,
-        }
-
-
-def _step_rows(source: str, document: SourceDocument) -> Iterator[dict[str, Any]]:
-    for seq, step in enumerate(document.approvals, 1):
-        yield {
-            "source": source,
-            "document_id": document.document_id,
-            "seq": seq,
-            "action": step.action,
-            "operator_id": step.operator_id,
-            "at": step.at,
-            "node": step.node,
-            "next_operator_id": step.next_operator_id,
-            "comment": step.comment,
-        }
-
-
-def _reference(name: str, reference: Reference | None) -> dict[str, Any]:
-    if reference is None:
-        return {f"{name}_id": None, f"{name}_code": "", f"{name}_name": ""}
-    return {f"{name}_id": reference.id, f"{name}_code": reference.code, f"{name}_name": reference.name}
+        yield document_row(item.mapped.document, snapshot_id, book, role, business_date)
 
 
 def insert_rows(connection: Connection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -256,27 +256,7 @@ class Reconciliations:
                         other.c.document_pk == d.c.id,
                         other.c.status.not_in([VoucherStatus.POSTED, VoucherStatus.CANCELLED]),
                     ),
-                    or_(
-                        and_(
-                            or_(
-                                w.c.id.is_(None), w.c.book != book
-                            ),  # nothing told, or by the home it had before
-                            exists().where(v.c.document_pk == d.c.id, _counts(v)),
-                        ),
-                        w.c.outcome == WriteBackOutcome.UNKNOWN,
-                        and_(w.c.outcome == WriteBackOutcome.REFUSED, w.c.at < d.c.updated_at),
-                        exists().where(
-                            v.c.document_pk == d.c.id,
-                            or_(
-                                and_(
-                                    or_(v.c.relation == Relation.REPLACEMENT, v.c.posted_at > w.c.at),
-                                    _counts(v),
-                                    ~_is_told(v, w),
-                                ),
-                                and_(is_reversed(v), _is_told(v, w)),
-                            ),
-                        ),
-                    ),
+                    _is_untold(book, w),
                 )
                 .order_by(d.c.document_id)
                 .limit(size)
@@ -350,6 +330,28 @@ class Reconciliations:
                 ],
                 now,
             )
+
+
+def _is_untold(book: str, told: Any) -> ColumnElement[bool]:
+    """Whether the OA lacks a number of a row of `source_document`, given what it was told last (`told`, if at all)."""
+    d, v = t.source_document, t.voucher
+    changed = or_(
+        and_(
+            or_(v.c.relation == Relation.REPLACEMENT, v.c.posted_at > told.c.at),
+            _counts(v),
+            ~_is_told(v, told),
+        ),
+        and_(is_reversed(v), _is_told(v, told)),
+    )
+    return or_(
+        and_(
+            or_(told.c.id.is_(None), told.c.book != book),  # nothing told, or by the home that it had before
+            exists().where(v.c.document_pk == d.c.id, _counts(v)),
+        ),
+        told.c.outcome == WriteBackOutcome.UNKNOWN,
+        and_(told.c.outcome == WriteBackOutcome.REFUSED, told.c.at < d.c.updated_at),
+        exists().where(v.c.document_pk == d.c.id, changed),
+    )
 
 
 def _counts(voucher: Any) -> ColumnElement[bool]:
