@@ -23,7 +23,7 @@ templates:
     kinds: [expense_claim]
     summary: 报销
     lines:
-      - {name: expense, for_each: line, side: debit, measure: gross, account: {table: expenses},
+      - {name: expense, for_each: line, side: debit, measure: gross, account: {table: expenses}, when: {},
          dimensions: {department: line.department}}
       - {name: paid, side: credit, measure: gross, account: {key: bank}}
   - id: receipt
@@ -54,8 +54,9 @@ def check(
     of: Mapping[str, Sequence[MasterRecord]],
     receipts: str = "*,1\n",
     day: date = DAY,
+    when: str = "{}",
 ) -> list[Finding]:
-    (tmp_path / "claims.yaml").write_text(TEMPLATES, "utf-8")
+    (tmp_path / "claims.yaml").write_text(TEMPLATES.replace("when: {}", f"when: {when}"), "utf-8")
     (tmp_path / "accounts.csv").write_text("key,account\nbank,1002\n", "utf-8")
     (tmp_path / "expenses.csv").write_text(expenses, "utf-8")
     (tmp_path / "receipts.csv").write_text(f"line.fee_type,account\n{receipts}", "utf-8")
@@ -95,6 +96,21 @@ def test_a_fee_type_that_receipts_alone_name_is_not_asked_of_expenses(
 ) -> None:
     found = check(tmp_path, TWO + "A,*,1\n", master(fee_type="A R1", department="D1"), receipts)
     assert [one.case["line.fee_type"] for one in found if "expenses" in one.file] == expected
+
+
+def test_a_fee_type_that_both_tables_name_is_asked_of_both(tmp_path: Path) -> None:
+    found = check(tmp_path, TWO + "R1,D1,1\n", master(fee_type="R1", department="D1 D2"), "R1,1\n")
+    assert [one.case for one in found] == [{"line.fee_type": "R1", "line.department": "D2"}]
+
+
+def test_only_what_the_entry_lets_through_is_asked(tmp_path: Path) -> None:
+    of = master(fee_type="A B C", department="D1")
+    found = check(tmp_path, TWO + "A,*,1\n", of, when="{line.fee_type: {in: [A, B]}}")
+    assert [one.case["line.fee_type"] for one in found] == ["B"]
+
+
+def test_a_department_that_the_entry_needs_is_not_asked_for_as_missing(tmp_path: Path) -> None:
+    assert check(tmp_path, TWO + "A,<present>,1\n", master(fee_type="A", department="D1")) == []
 
 
 def test_rows_of_another_time_do_not_count(tmp_path: Path) -> None:
