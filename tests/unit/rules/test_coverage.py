@@ -107,6 +107,8 @@ def test_only_what_the_entry_lets_through_is_asked(tmp_path: Path) -> None:
     of = master(fee_type="A B C", department="D1")
     found = check(tmp_path, TWO + "A,*,1\n", of, when="{line.fee_type: {in: [A, B]}}")
     assert [one.case["line.fee_type"] for one in found] == ["B"]
+    of = master(fee_type="A", department="D1 D2")
+    assert check(tmp_path, TWO + "A,D1,1\n", of, when="{line.department: {in: [D1]}}") == []
 
 
 def test_a_department_that_the_entry_needs_is_not_asked_for_as_missing(tmp_path: Path) -> None:
