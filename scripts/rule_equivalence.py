@@ -6,6 +6,7 @@ for every combination of values that any of their cells tells apart (regions.py)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import islice, product
@@ -103,7 +104,15 @@ def _accounts(rules: RuleSet, book: Book) -> Mapping[str, str]:
 
 
 def _templates(rules: RuleSet) -> list[Any]:
-    return sorted((_template(rules, each.spec) for each in rules.templates), key=lambda spec: str(spec["id"]))
+    kinds = Counter(kind for each in rules.templates for kind in set(each.spec.kinds))
+    found = []
+    for spec in (each.spec for each in rules.templates):
+        shown = _template(rules, spec)
+        if spec.no_voucher is not None and all(kinds[kind] == 1 for kind in spec.kinds):
+            # Nothing else fits such documents, and what makes no voucher shows neither its event nor its word.
+            del shown["event"], shown["word"]
+        found.append(shown)
+    return sorted(found, key=lambda shown: str(shown["id"]))
 
 
 def _template(rules: RuleSet, spec: VoucherTemplate) -> dict[str, Any]:

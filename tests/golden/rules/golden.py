@@ -43,6 +43,8 @@ _FUNCTIONAL = (
     "exempt",
 )
 
+_REFERENCES = ("legal_entity", "department", "submitter", "supplier", "project", "fee_type")
+
 
 @dataclass(frozen=True, slots=True)
 class Golden:
@@ -119,6 +121,8 @@ def _row(fields: Mapping[str, Any], functional: str) -> Row:
             row[f"{name}_minor"] = minor(value, foreign if name in _FOREIGN else functional)
         else:
             row[name] = yaml.safe_load(value) if name in ("business_date", "occurred_on") else value
+    # An empty reference is one that nobody gave.
+    row |= {name: None for name in _REFERENCES if row.get(name) == ""}
     return row
 
 
