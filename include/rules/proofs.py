@@ -58,12 +58,14 @@ class Finding:
 
 
 def check_tables(ruleset: RuleSet, decimals: int) -> list[Finding]:
-    """Rows that clash or never apply, holes and gaps of all tables; `decimals` are those of the book's currency.
+    """Rows that clash or never apply, holes and gaps of all tables, that of input VAT too; `decimals` are those of the
+    book's currency.
 
     In the order of files and lines. What could not be decided within the budget is a finding too.
     """
     found: list[Finding] = []
-    for _, table in sorted(ruleset.tables.items()):
+    tables = [*ruleset.tables.values(), *([ruleset.input_vat] if ruleset.input_vat else [])]
+    for table in tables:
         uses = uses_of(ruleset, table, decimals)
         model = model_of(table, uses, decimals)
         found += _findings(Words(model, uses), defects_of(model))

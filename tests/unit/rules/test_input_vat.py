@@ -18,6 +18,7 @@ from include.domain.errors import FixConfig
 from include.domain.money import split
 from include.rules import Generated, RuleSet, generate, load_rules
 from include.rules.prepare import prepare
+from include.rules.proofs import check_tables
 from tests.unit.rules.cases import (
     DAY,
     Row,
@@ -451,6 +452,22 @@ def test_the_digest_covers_what_the_table_says_and_not_how(tmp_path: Path) -> No
     assert rules(PLAIN.replace("fare 9%", "fare  9.00 %"), tmp_path / "c").digest == first
     assert rules(PLAIN.replace("fare 9%", "fare 6%"), tmp_path / "d").digest != first
     assert rules(None, tmp_path / "e").digest != first
+
+
+@pytest.mark.parametrize(
+    ("rows", "code", "row"),
+    [
+        ("train,*,,printed\n*,yes,,none\n", "rules.overlap", 3),
+        ("*,*,9,none\ntrain,yes,,printed\n", "rules.unreachable", 3),
+    ],
+)
+def test_its_rows_are_proved_like_those_of_other_tables(
+    rows: str, code: str, row: int, tmp_path: Path
+) -> None:
+    ruleset = rules(f"invoice.kind,invoice.has_tax,priority,treatment\n{rows}", tmp_path)
+    (finding,) = check_tables(ruleset, decimals=2)
+    assert (finding.code, finding.file, finding.line) == (code, "tables/test/input_vat.csv", row)
+    assert "invoice.kind = 'train'" in finding.zh
 
 
 def test_the_day_of_the_example_documents_is_after_the_paper_tickets() -> None:
