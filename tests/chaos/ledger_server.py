@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 65536
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *arguments: Any) -> None:
         """The log of calls says more."""
 
     def do_GET(self) -> None:
@@ -188,8 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.log.write(**entry, outcome=refusal.outcome, fault="")
                 self._send(refusal)
                 return
+        is_scripted = bool(self.server.faults.plan.script)
         number, fault, chance = self.server.faults.draw(endpoint)
-        if self.server.faults.plan.script or fault:
+        if is_scripted:  # what the script has used up stays so, whatever this call does to the process
             self.server.books.keep_setting("faults", asdict(self.server.faults.plan))
         self._take_time(chance)
         answer = self._before(endpoint, body, fault, chance, entry | {"n": number})
