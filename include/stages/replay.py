@@ -281,13 +281,13 @@ def _listed(changes: Changes, frame: pl.DataFrame, columns: Mapping[str, object]
     listed = frame.join(documents, on="document_pk", how="left", maintain_order="left")
     if "numbers" in columns:
         stands = _standing(changes.vouchers).with_columns(base_event())
-        numbers = stands.group_by("document_pk", "event").agg(
-            pl.col("ledger_number")
-            .filter(pl.col("ledger_number") != "")
-            .sort_by("id")
-            .str.join("、")
-            .alias("numbers"),
-            pl.col("date").first().alias("posted_on"),
+        numbers = (
+            stands.sort("id")
+            .group_by("document_pk", "event")
+            .agg(
+                pl.col("ledger_number").filter(pl.col("ledger_number") != "").str.join("、").alias("numbers"),
+                pl.col("date").first().alias("posted_on"),
+            )
         )
         listed = listed.join(
             numbers, on=["document_pk", "event"], how="left", maintain_order="left"
