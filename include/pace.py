@@ -43,6 +43,8 @@ LOWEST = 1 / 16
 """However often it is refused, this part of full speed is tried."""
 MAX_WAIT_S = 60.0
 """The longest that a call waits for its turn, pauses included. Far less than a lease lasts, for it is held meanwhile."""
+MAX_QUEUE_S = 50.0
+"""The part of it that burst and threads alone may take up; settings that need more are refused."""
 ATTEMPTS = 8
 """How often a call that is refused is made, within `MAX_WAIT_S`."""
 
@@ -91,8 +93,9 @@ def starting_within(
 class Limiter:
     """Turns for the calls to one ledger, in the order in which threads ask. Share it between threads.
 
-    Kept, whatever the ledger counts: at most `burst` calls in any `burst / ceiling_per_s` seconds, where that is a
-    third of a second or longer; at burst 1, calls evenly apart, so at most `n` calls in any `n / ceiling_per_s` seconds.
+    Kept, whatever the ledger counts: at most `n` calls in any `n / ceiling_per_s` seconds, where that is a third of a
+    second or longer, for each `n` that `burst` divides. At burst 1 calls are evenly apart; a larger one lets so many go
+    at once after a rest, and should be a whole part of the vendor's count: 10 or 20, say, of 60 a minute.
     Without a ceiling nobody waits until the ledger refuses; then the calls of the last second are what was too fast.
     """
 
@@ -169,7 +172,7 @@ class Limiter:
         """
         with self._lock:
             now = self._monotonic()
-            if getattr(self._of_thread, "started", now) >= self._slowed_at:
+            if getattr(self._of_thread, "started", now) > self._slowed_at:
                 rate = self._rate(now) or math.inf
                 of_late = sum(start > now - 1 for start in self._starts)
                 self._full = self._target or max(1.0, of_late, self._low)
@@ -356,9 +359,9 @@ class _Calls(Generic[Item, T]):
 
     def _start(self) -> None:
         """Keep all threads busy, with an item ready for the first that gets free; not too far ahead of a slow one."""
-        while not self._stop.is_set() and len(self._calls) < AHEAD * self._workers:
-            busy = sum(not future.done() for _, future in self._calls)
-            if busy > self._workers or (busy == self._workers == 1):
+        ahead = AHEAD * self._workers if self._workers > 1 else 1
+        while not self._stop.is_set() and len(self._calls) < ahead:
+            if sum(not future.done() for _, future in self._calls) > self._workers:
                 return
             try:
                 item = next(self._items)

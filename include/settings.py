@@ -7,17 +7,18 @@ Layout: `sources/<id>.yaml`, `books/<id>.yaml`, `rules/<book>/*.yaml`, `tables/<
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from include.config_files import Day, read_model
 from include.domain.document import DocumentKind
 from include.domain.errors import FixConfig
 from include.domain.money import AmountError, currency_decimals
+from include.pace import MAX_QUEUE_S
 
 DEFAULT_CONFIG_DIR = Path(__file__).parent / "config"
 Model = TypeVar("Model", "Source", "Book")
@@ -107,7 +108,27 @@ class Ledger(_Closed):
     connection: str
     create_missing: Sequence[str] = ()
     """Kinds of dimension values that may be made in the ledger when it lacks them."""
+    calls_per_s: float | None = Field(default=None, gt=0)
+    """The vendor's ceiling for this connection: 10, or 1 for "60 a minute". Default: what its adapter knows, or none.
+    It counts for each process: books that are posted at the same time over one connection share it out."""
+    burst: int = Field(default=1, ge=1)
+    """How many calls may go at once after a rest. 1 fits every ledger; else a whole part of the vendor's own count (10,
+    20 or 30 of "60 a minute")."""
+    workers: int = Field(default=1, ge=1, le=32)
+    """How many calls to the ledger may be under way at once."""
     options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _turns_come_in_time(self) -> Self:
+        if self.calls_per_s is not None:
+            queue_s = (self.burst + self.workers) / self.calls_per_s
+            if queue_s > MAX_QUEUE_S:
+                raise ValueError(
+                    f"按 calls_per_s {self.calls_per_s:g}，一次调用要排队 {queue_s:.0f} 秒，最多 {MAX_QUEUE_S:.0f} 秒：请减小 burst 或 "
+                    f"workers / at calls_per_s {self.calls_per_s:g} a call would queue for {queue_s:.0f} s, "
+                    f"{MAX_QUEUE_S:.0f} s at most: lower burst or workers"
+                )
+        return self
 
 
 class ResidueAccount(_Closed):
@@ -229,7 +250,7 @@ def _load_all(folder: Path, model: type[Model], problems: list[str]) -> dict[str
 
 
 def _cross_check(sources: Mapping[str, Source], books: Mapping[str, Book]) -> list[str]:
-    problems = []
+    problems = _check_pace(books.values())
     for book in books.values():
         if book.source not in sources:
             known = "、".join(sorted(sources))
@@ -253,6 +274,21 @@ def _cross_check(sources: Mapping[str, Source], books: Mapping[str, Book]) -> li
                         f"already belongs to book {owners[entity]!r}"
                     )
                 owners[entity] = book.id
+    return problems
+
+
+def _check_pace(books: Iterable[Book]) -> list[str]:
+    """Books that share a ledger's connection share its ceiling, so they must agree on it."""
+    problems = []
+    first: dict[str, Book] = {}
+    for book in books:
+        other = first.setdefault(book.ledger.connection, book)
+        ours, theirs = (f"calls_per_s {x.ledger.calls_per_s}, burst {x.ledger.burst}" for x in (book, other))
+        if ours != theirs:
+            problems.append(
+                f"{book.file}: 连接 {book.ledger.connection!r} 在账簿 {other.id!r} 中为 {theirs}，此处为 {ours}，应当一致 / connection "
+                f"{book.ledger.connection!r} has {theirs} in book {other.id!r} and {ours} here: they must be equal"
+            )
     return problems
 
 

@@ -57,6 +57,18 @@ def test_the_example_configurations_are_sound(config: Path) -> None:
         ("books/acme.yaml", "  system: tryton", "  sysname: tryton", ("ledger.sysname", "system")),
         ("books/acme.yaml", "currency: CNY", "currency: RMB", ("currency", "RMB", "CNY")),
         ("books/acme.yaml", "timezone: Asia/Shanghai", "timezone: Shanghai", ("timezone", "Asia/Shanghai")),
+        (
+            "books/acme.yaml",
+            "  system: tryton",
+            "  system: tryton\n  calls_per_s: 0.5\n  burst: 30",
+            ("ledger", "62 s", "50 s", "lower burst"),
+        ),
+        (
+            "books/acme.yaml",
+            "  system: tryton",
+            "  system: tryton\n  calls_per_s: 0",
+            ("ledger.calls_per_s",),
+        ),
         ("books/acme.yaml", "source: hesi", "source: weaver", ("weaver", "hesi")),
         ("books/acme.yaml", "id: acme", "id: acne", ("acne", "acme")),
         (
@@ -111,6 +123,14 @@ def test_several_books_of_one_source(config: Path) -> None:
     second_book(config)
     settings = load_settings(config)
     assert [book.id for book in settings.books_of("hesi")] == ["acme", "other"]
+
+
+def test_books_that_share_a_ledger_agree_on_its_ceiling(config: Path) -> None:
+    second_book(config, **{"  system: tryton": "  system: tryton\n  calls_per_s: 5"})
+    with pytest.raises(FixConfig) as caught:
+        load_settings(config)
+    for word in ("other.yaml", "tryton_default", "calls_per_s 5", "'acme'"):
+        assert word in str(caught.value)
 
 
 def test_an_unknown_book_is_answered_with_those_there_are(config: Path) -> None:

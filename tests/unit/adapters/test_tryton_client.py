@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time as clock
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from email.utils import formatdate
 
 import pytest
 
 from include.adapters.ledger.tryton.client import TrytonClient
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
+from include.pace import ATTEMPTS, Limiter, Refused
 from tests.fakes.json_rpc import RESET, SILENCE, Answer, JsonRpcServer, error, json_rpc_server, result
 
 PASSWORD = "s3cret-gateway"
@@ -23,9 +27,28 @@ def server() -> Iterator[JsonRpcServer]:
         yield running
 
 
-def client(server: JsonRpcServer, *, read_timeout_s: float = 10) -> TrytonClient:
+@dataclass
+class Time:
+    """Stands still but for what it is slept."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def client(server: JsonRpcServer, *, read_timeout_s: float = 10, time: Time | None = None) -> TrytonClient:
     endpoint = Endpoint("tryton_test", server.url, "voucherflow", PASSWORD)
-    return TrytonClient(endpoint, connect_timeout_s=5, read_timeout_s=read_timeout_s)
+    time = time or Time()
+    return TrytonClient(
+        endpoint,
+        connect_timeout_s=5,
+        read_timeout_s=read_timeout_s,
+        limiter=Limiter(monotonic=time, sleep=time.sleep),
+    )
 
 
 GARBAGE = Answer(body=b"<html>proxy error</html>")
@@ -52,8 +75,8 @@ CONCURRENT = error("ConcurrencyException", "Record was modified")
         pytest.param(Answer(503), RetryLater, OutcomeUnknown, id="503"),
         pytest.param(Answer(504), RetryLater, OutcomeUnknown, id="504"),
         pytest.param(UNNAMED, RetryLater, OutcomeUnknown, id="an unnamed error"),
-        pytest.param(Answer(429), RetryLater, RetryLater, id="429"),
-        pytest.param(CONCURRENT, RetryLater, RetryLater, id="concurrent change"),
+        pytest.param(Answer(429), Refused, Refused, id="429"),
+        pytest.param(CONCURRENT, Refused, Refused, id="concurrent change"),
         pytest.param(CLOSED, FixData, FixData, id="UserError"),
         pytest.param(WARNING, FixData, FixData, id="UserWarning"),
         pytest.param(POSTED, FixData, FixData, id="posted"),
@@ -74,7 +97,7 @@ def test_each_failure_has_its_meaning(
     on_write: type[VoucherflowError],
     writes: bool,
 ) -> None:
-    server.script = [answer]
+    server.script = [answer] * ATTEMPTS
 
     with pytest.raises(VoucherflowError) as raised:
         client(server).call("model.account.move.create", writes=writes)
@@ -110,13 +133,35 @@ def test_the_reason_of_a_refusal_is_passed_on(server: JsonRpcServer) -> None:
         client(server).call("model.account.move.create", writes=True)
 
 
-def test_how_long_to_wait_is_passed_on(server: JsonRpcServer) -> None:
-    server.script = [Answer(429, headers=(("Retry-After", "17"),))]
+@pytest.mark.parametrize("refusal", [Answer(429), CONCURRENT])
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_call_that_is_refused_is_made_again_more_slowly(
+    server: JsonRpcServer, refusal: Answer, writes: bool
+) -> None:
+    server.script = [refusal, refusal, result(7)]
+    time = Time()
+
+    assert client(server, time=time).call("model.a", writes=writes) == 7
+    assert server.methods == ["common.db.login", *["model.a"] * 3]
+    assert time.now > 1
+
+
+def test_as_long_as_the_answer_says_nothing_is_sent(server: JsonRpcServer) -> None:
+    server.script = [Answer(429, headers=(("Retry-After", "17"),)), result(7)]
+    time = Time()
+
+    assert client(server, time=time).call("model.x", writes=False) == 7
+    assert time.now >= 17
+
+
+@pytest.mark.parametrize("header", ["3600", formatdate(clock.time() + 4000, usegmt=True)])
+def test_a_pause_that_is_too_long_is_passed_on(server: JsonRpcServer, header: str) -> None:
+    server.script = [Answer(429, headers=(("Retry-After", header),))]
 
     with pytest.raises(RetryLater) as raised:
-        client(server).call("model.x", writes=False)
+        client(server).call("model.x", writes=True)
 
-    assert raised.value.retry_after_s == 17
+    assert 3600 <= (raised.value.retry_after_s or 0) <= 4001
 
 
 def test_one_login_serves_many_calls(server: JsonRpcServer) -> None:

@@ -14,6 +14,7 @@ from include.adapters.ledger.tryton.client import TrytonClient
 from include.adapters.ledger.tryton.gateway import TrytonGateway
 from include.connections import Endpoint
 from include.domain.errors import FixConfig
+from include.pace import limiter_of
 from include.settings import Book
 
 __all__ = ["TrytonGateway", "TrytonOptions", "build_ledger"]
@@ -57,7 +58,12 @@ def build_ledger(book: Book, endpoint: Endpoint) -> TrytonGateway:
             "(http://host:port/ledger), a login and a password"
         )
     client = TrytonClient(
-        endpoint, connect_timeout_s=options.connect_timeout_s, read_timeout_s=options.read_timeout_s
+        endpoint,
+        connect_timeout_s=options.connect_timeout_s,
+        read_timeout_s=options.read_timeout_s,
+        limiter=limiter_of(
+            endpoint.name, book.ledger.calls_per_s or TrytonGateway.ceiling_per_s, book.ledger.burst
+        ),
     )
     return TrytonGateway(
         client,

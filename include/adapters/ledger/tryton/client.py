@@ -4,9 +4,12 @@
 |---|---|---|
 | nothing listens, no route, time-out while connecting | RetryLater | RetryLater |
 | time-out, reset or garbage after sending; 5xx; an unnamed error of the server | RetryLater | OutcomeUnknown |
-| 429, a concurrent change | RetryLater | RetryLater |
+| 429, a concurrent change | Refused | Refused |
 | UserError, UserWarning | FixData | FixData |
 | a missing right; 400, 401 after a new login, 403, 404, 413; a redirect; TLS | FixConfig | FixConfig |
+
+Every request waits for its turn (`include.pace`), and a call that is Refused is repeated before that is said: Tryton did
+nothing. Only a login is not, since Tryton counts attempts.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +27,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from include.adapters.ledger.tryton.auth import LOGIN, TrytonSession
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
+from include.pace import Limiter, Refused, retry_after_s
 
 STATUS_CONFIG = {
     400: (
@@ -43,8 +48,16 @@ STATUS_CONFIG = {
 class TrytonClient:
     """Calls methods of Tryton's models. Safe to share between threads: each has its own connection."""
 
-    def __init__(self, endpoint: Endpoint, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        limiter: Limiter | None = None,
+    ) -> None:
         self._name = endpoint.name
+        self._limiter = limiter or Limiter()
         self._url = f"{endpoint.url}/rpc/"
         self._timeout = (connect_timeout_s, read_timeout_s)
         self._session = TrytonSession(endpoint.login, endpoint.password)
@@ -54,8 +67,11 @@ class TrytonClient:
         """The result of `method`, with Decimal and date as such; `writes` says whether it may change the ledger.
 
         Raises:
-            RetryLater, OutcomeUnknown, FixData, FixConfig: as in the table above.
+            RetryLater, Refused, OutcomeUnknown, FixData, FixConfig: as in the table above.
         """
+        return self._limiter.call(lambda: self._call_once(method, params, writes=writes))
+
+    def _call_once(self, method: str, params: Sequence[Any], *, writes: bool) -> Any:
         header = self._session.header(self._log_in)
         response = self._send(method, list(params), header, writes=writes)
         if response.status_code == 401:
@@ -73,6 +89,7 @@ class TrytonClient:
         headers = {"Content-Type": "application/json"}
         if header:
             headers["Authorization"] = header
+        self._limiter.wait()
         try:
             return self._http().post(
                 self._url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
@@ -113,10 +130,13 @@ class TrytonClient:
     def _status_error(self, method: str, response: requests.Response, *, writes: bool) -> VoucherflowError:
         status = response.status_code
         if status == 429:
-            return RetryLater(
-                f"{self._name}: 登录尝试过多，请稍后 / too many attempts to log in, wait",
-                retry_after_s=_retry_after(response),
-            )
+            pause_s = retry_after_s(response.headers.get("Retry-After"), response.headers.get("Date"))
+            if method == LOGIN:
+                return RetryLater(
+                    f"{self._name}: 登录尝试过多，请稍后 / too many attempts to log in, wait",
+                    retry_after_s=pause_s,
+                )
+            return Refused(f"{self._name}: 调用过于频繁 / too many calls: {method}", retry_after_s=pause_s)
         if status >= 500:
             return self._lost(method, f"HTTP {status}", writes=writes)
         zh, en = STATUS_CONFIG.get(status, ("地址不像 Tryton", "the address does not answer as Tryton does"))
@@ -130,7 +150,7 @@ class TrytonClient:
                 return FixConfig(f"{self._name}: 接口用户缺少权限 / the user lacks a right in Tryton: {text}")
             return FixData(f"账务系统拒绝：{text} / the ledger refuses: {text}")
         if name == "ConcurrencyException":
-            return RetryLater(f"{self._name}: 记录正被修改 / somebody is changing the record: {detail}")
+            return Refused(f"{self._name}: 记录正被修改 / somebody is changing the record: {detail}")
         if name == "LoginException":
             return FixConfig(
                 f"{self._name}: 该用户要求额外的登录步骤 / the user needs a further step to log in: use a password alone"
@@ -161,11 +181,6 @@ def _brief(error: Exception) -> str:
     cause: Any = error.args[0] if error.args else None
     reason = getattr(cause, "reason", None)
     return type(reason if isinstance(reason, Exception) else error).__name__
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
 
 
 def _encode(value: Any) -> Any:

@@ -71,6 +71,8 @@ class TrytonGateway:
 
     name = "tryton"
     proof_level = ProofLevel.SEARCHABLE_REFERENCE
+    ceiling_per_s: float | None = None
+    """Tryton knows no limit of its own; a proxy before it may (the book's `ledger.calls_per_s`)."""
 
     def __init__(
         self,
