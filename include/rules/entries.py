@@ -24,7 +24,7 @@ from include.rules.findings import (
 from include.rules.frames import Schema
 from include.rules.lookup import answered
 from include.rules.prepare import DAY, Needs, Prepared
-from include.rules.residue import residue_lines
+from include.rules.residue import residue_account, residue_lines
 from include.rules.ruleset import RuleSet, Template
 from include.rules.schema import PLACEHOLDER, Entry
 from include.rules.tables import ACCOUNTS_FILE
@@ -77,7 +77,7 @@ def entry_lines(
     frame = prepared.joined(entry.for_each, its, needs)
     frame = with_amounts(frame, template.spec, entry, decimals, book)
     left_over = _left_over(ruleset, frame, book)
-    problems = [_missing_amount(frame, template, index, entry)]
+    problems = _missing_amount(frame, template, index, entry)
     # A line without an amount is in `problems`; a line of zero says nothing and is left out.
     frame = frame.filter(pl.col("amount") != 0)
     frame, found = _with_account(ruleset, frame, template, index, decimals)
@@ -98,11 +98,15 @@ def entry_lines(
         pl.lit(_table_file(ruleset, entry)).alias("table_name"),
     )
     made = _merged(lines) if entry.merge != "none" else lines
-    return _described(ruleset, pl.concat([made.select(left_over.columns), left_over]), position), problems
+    if left_over is not None:
+        made = pl.concat([made.select(left_over.columns), left_over])
+    return _described(ruleset, made, position), problems
 
 
-def _left_over(ruleset: RuleSet, frame: pl.DataFrame, book: Book) -> pl.DataFrame:
-    """A line for what fractions leave, where the book keeps that on an account of its own."""
+def _left_over(ruleset: RuleSet, frame: pl.DataFrame, book: Book) -> pl.DataFrame | None:
+    """A line for what fractions leave, where the book keeps that on an account of its own; None where it does not."""
+    if residue_account(ruleset, book) is None:
+        return None
     left = frame.group_by("pk").agg(pl.col("residue", "document.code#name").first())
     return residue_lines(ruleset, book, left.filter(pl.col("residue") != 0))
 
@@ -125,26 +129,31 @@ def _described(ruleset: RuleSet, lines: pl.DataFrame, position: tuple[int, int])
     ).select(pl.col(name).cast(dtype) for name, dtype in LINES_MADE.items())
 
 
-def _missing_amount(frame: pl.DataFrame, template: Template, index: int, entry: Entry) -> pl.DataFrame:
+def _missing_amount(frame: pl.DataFrame, template: Template, index: int, entry: Entry) -> list[pl.DataFrame]:
     """Amounts that the line needs and the document does not have; a foreign line needs its foreign amount too."""
     is_foreign = pl.col("transaction_currency").is_not_null() & pl.col("transaction").is_null()
+    lacking = frame.filter(pl.col("amount").is_null() | is_foreign)
+    if lacking.is_empty():
+        return []
     what = entry.measure
-    return findings(
-        frame.filter(pl.col("amount").is_null() | is_foreign),
-        "rules.missing_amount",
-        where=f"{template.file}:{template.entry_lines[index]}",
-        zh=words(
-            f"{entry_zh(template, index)}：没有可用的金额 {what}",
-            document_zh(),
-            "。请在 OA 中补正金额后重新同步。",
-        ),
-        en=words(
-            f"{entry_en(template, index)}: no usable amount {what}",
-            document_en(),
-            ". Correct the amount in the OA and extract again.",
-        ),
-        owner=ProblemOwner.OA_USER,
-    )
+    return [
+        findings(
+            lacking,
+            "rules.missing_amount",
+            where=f"{template.file}:{template.entry_lines[index]}",
+            zh=words(
+                f"{entry_zh(template, index)}：没有可用的金额 {what}",
+                document_zh(),
+                "。请在 OA 中补正金额后重新同步。",
+            ),
+            en=words(
+                f"{entry_en(template, index)}: no usable amount {what}",
+                document_en(),
+                ". Correct the amount in the OA and extract again.",
+            ),
+            owner=ProblemOwner.OA_USER,
+        )
+    ]
 
 
 def _missing_dimensions(

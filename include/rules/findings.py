@@ -68,6 +68,8 @@ def findings(
     cause: pl.Expr | None = None,
 ) -> pl.DataFrame:
     """One problem per row of a frame with `pk` and `source_line_no` (0: the whole document)."""
+    if frame.is_empty():  # as nearly always: then there is nothing to word
+        return pl.DataFrame(schema=PROBLEMS)
     return frame.select(
         pl.col("pk").alias("document_pk"),
         pl.lit(code).alias("code"),

@@ -166,4 +166,5 @@ def shaped(frame: pl.DataFrame, schema: Schema, name: str) -> pl.DataFrame:
 
 def stacked(frames: list[pl.DataFrame], schema: Schema) -> pl.DataFrame:
     """All frames below each other; an empty frame of the schema where there are none."""
-    return pl.concat([pl.DataFrame(schema=schema), *(frame.select(schema.keys()) for frame in frames)])
+    filled = (frame.select(schema.keys()) for frame in frames if not frame.is_empty())
+    return pl.concat([pl.DataFrame(schema=schema), *filled])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from sqlalchemy import (
     literal,
     select,
 )
+from sqlalchemy.exc import OperationalError
 
 _TYPES: dict[type, Any] = {
     int: pl.Int64,
@@ -60,28 +62,27 @@ def read(connection: Connection, statement: Select[Any]) -> pl.DataFrame:
 
 def insert(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
     """Add rows: the frame's columns by their names, the table's defaults for others."""
-    if frame.is_empty():
-        return
     names = ", ".join(f'"{name}"' for name in frame.columns)
     if connection.dialect.name == "postgresql":
-        cursor = connection.connection.cursor()
+        statement = f'COPY "{table.name}" ({names}) FROM STDIN (FORMAT csv)'
         # In CSV, NULL is nothing between two commas and an empty text is two quotes; Polars writes them so.
-        with cursor.copy(f'COPY "{table.name}" ({names}) FROM STDIN (FORMAT csv)') as copy:
+        with _cursor(connection, statement) as cursor, cursor.copy(statement) as copy:
             copy.write(frame.write_csv(include_header=False).encode())
-        return
-    marks = ", ".join("?" * frame.width)
-    connection.exec_driver_sql(f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})', _rows(frame))  # noqa: S608 - names of our own tables
+    else:
+        marks = ", ".join("?" * frame.width)
+        statement = f'INSERT INTO "{table.name}" ({names}) VALUES ({marks})'  # noqa: S608 - names of our own tables
+        with _cursor(connection, statement) as cursor:
+            cursor.executemany(statement, _rows(frame))
 
 
 def update(connection: Connection, table: Table, frame: pl.DataFrame) -> None:
     """Set the frame's columns in the rows of its `id`."""
-    if frame.is_empty():
-        return
     mark = "%s" if connection.dialect.name == "postgresql" else "?"
     changed = [name for name in frame.columns if name != "id"]
     values = ", ".join(f'"{name}" = {mark}' for name in changed)
     statement = f'UPDATE "{table.name}" SET {values} WHERE id = {mark}'  # noqa: S608 - names of our own tables
-    connection.exec_driver_sql(statement, _rows(frame.select(*changed, "id")))
+    with _cursor(connection, statement) as cursor:
+        cursor.executemany(statement, _rows(frame.select(*changed, "id")))
 
 
 def new_ids(connection: Connection, table: Table, count: int) -> pl.Series:
@@ -120,14 +121,25 @@ def _column(name: str, array: str, dtype: Any, is_sqlite: bool) -> pl.Series:
     return column.cast(dtype)
 
 
-def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+@contextmanager
+def _cursor(connection: Connection, statement: str) -> Iterator[Any]:
+    """The driver's own cursor: it takes rows as they come. Its errors are SQLAlchemy's, as everywhere else.
+
+    Raises:
+        OperationalError: the database is gone, or its disk is full.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except connection.dialect.loaded_dbapi.OperationalError as error:
+        raise OperationalError(statement, None, error) from error
+    finally:
+        cursor.close()
+
+
+def _rows(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
     """Days and times as text, which both databases read."""
-    columns = []
-    for column in frame.get_columns():
-        if column.dtype == pl.Date:
-            columns.append(column.dt.to_string(_DAY))
-        elif column.dtype == pl.Datetime:
-            columns.append(column.dt.to_string(_TIME))
-        else:
-            columns.append(column)
-    return list(zip(*(column.to_list() for column in columns), strict=True))
+    texts = frame.with_columns(
+        pl.col(pl.Date).dt.to_string(_DAY), pl.col(pl.Datetime("us", "UTC")).dt.to_string(_TIME)
+    )
+    return zip(*(column.to_list() for column in texts.get_columns()), strict=True)
