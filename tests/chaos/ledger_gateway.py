@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,7 +53,7 @@ class _Gateway(ABC):
         page_size: How many vouchers of a period are listed at once.
     """
 
-    proof_level: ClassVar[ProofLevel]
+    proof_level: ProofLevel
     name = "chaos"
     dimension_kinds = frozenset({"employee", "supplier", "customer", "department", "project"})
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,27 +38,25 @@ class LedgerProcess:
         self._arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         self._may_run = threading.Event()
         self._may_run.set()
-        self._is_up = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._process, self._port = self._start(0)
-        self._is_up.set()
         self.url = f"http://127.0.0.1:{self._port}"
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
     def kill(self) -> None:
-        """Kill it as a power cut would; returns when it is gone, or up again."""
-        self._is_up.clear()
-        os.kill(self._process.pid, signal.SIGKILL)
-        if self._may_run.is_set():
-            self.wait_until_up()
+        """Kill it as a power cut would; returns when it is up again."""
+        process = self._process
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(TIMEOUT_S)
+        self.wait_until_up()
 
     @contextmanager
     def down(self) -> Iterator[None]:
         """Nothing listens meanwhile."""
         self._may_run.clear()
         process = self._process
-        self.kill()
+        os.kill(process.pid, signal.SIGKILL)
         process.wait(TIMEOUT_S)
         try:
             yield
@@ -66,16 +65,15 @@ class LedgerProcess:
             self.wait_until_up()
 
     def wait_until_up(self) -> None:
-        """Return when connections are accepted.
+        """Return when calls are answered.
 
         Raises:
             TimeoutError: it did not come up.
         """
-        if not self._is_up.wait(TIMEOUT_S):
-            raise TimeoutError(f"no ledger server at {self.url}")
+        self._ask("GET", "/admin/about")
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._may_run.set()
         self._process.terminate()
         self._watcher.join(TIMEOUT_S)
@@ -115,10 +113,18 @@ class LedgerProcess:
         return answer["data"]
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        self.wait_until_up()
-        response = requests.request(
-            method, self.url + path, json=body, headers={"X-Admin-Key": ADMIN_KEY}, timeout=TIMEOUT_S
-        )
+        """An administrator's call, repeated while a killed process is coming up again: none of them adds anything."""
+        until = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                response = requests.request(
+                    method, self.url + path, json=body, headers={"X-Admin-Key": ADMIN_KEY}, timeout=TIMEOUT_S
+                )
+                break
+            except requests.exceptions.ConnectionError:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"no ledger server at {self.url}") from None
+                time.sleep(0.02)
         answer = response.json()
         if not answer["success"]:
             raise ValueError(answer["message"])
@@ -142,15 +148,13 @@ class LedgerProcess:
     def _watch(self) -> None:
         while True:
             status = self._process.wait()
-            self._is_up.clear()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     pipe.close()
-            if self._stopping or status != -signal.SIGKILL:
+            if self._stopping.is_set() or status != -signal.SIGKILL:
                 return
             self._may_run.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             self._process, _ = self._start(self._port)
             self.restarts += 1
-            self._is_up.set()
