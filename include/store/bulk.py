@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal,
     select,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 _TYPES: dict[type, Any] = {
     int: pl.Int64,
@@ -123,16 +123,12 @@ def _column(name: str, array: str, dtype: Any, is_sqlite: bool) -> pl.Series:
 
 @contextmanager
 def _cursor(connection: Connection, statement: str) -> Iterator[Any]:
-    """The driver's own cursor: it takes rows as they come. Its errors are SQLAlchemy's, as everywhere else.
-
-    Raises:
-        OperationalError: the database is gone, or its disk is full.
-    """
+    """The driver's own cursor, which takes rows as they come; what it raises is SQLAlchemy's error, as elsewhere."""
     cursor = connection.connection.cursor()
     try:
         yield cursor
-    except connection.dialect.loaded_dbapi.OperationalError as error:
-        raise OperationalError(statement, None, error) from error
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(statement, None, error, connection.dialect.loaded_dbapi.Error) from error
     finally:
         cursor.close()
 
