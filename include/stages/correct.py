@@ -73,7 +73,7 @@ def correct(ctx: StageContext, date_from: date, date_to: date, rules: Path | Non
     written: list[Correction] = []
     left: list[NotCorrected] = []
     for changes in comparison.changes(comparison.candidates(brute_force=False)):
-        plan = _Plan(ctx.book.id, changes, periods)
+        plan = Plan(ctx.book.id, changes, periods)
         plan.make()
         saved = ctx.store.corrections.save(
             ctx.book.id,
@@ -117,7 +117,7 @@ def _required(ctx: StageContext, rules: Path | None) -> InForce:
 
 
 @dataclass
-class _Plan:
+class Plan:
     """What is to be done about the documents of one chunk."""
 
     book: str
