@@ -1,10 +1,15 @@
-"""Generating vouchers: time against the bare rows and against hledger, memory against a tenth of the documents."""
+"""Generating vouchers: time against the bare rows and against hledger, memory against a tenth of the documents.
+
+Needs some 4 GB below the folder for temporary files (TMPDIR) for 100,000 documents, since memory is measured on ten times
+as many.
+"""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -20,48 +25,59 @@ HLEDGER_SHARE = 10
 """hledger gets one document in so many: all would take minutes, and its time grows at least as fast as they do."""
 
 
+@dataclass(slots=True)
+class _Times:
+    """Seconds of each run, stage and floor by turns."""
+
+    generate: list[float] = field(default_factory=list)
+    bare_rows: list[float] = field(default_factory=list)
+    gate: list[float] = field(default_factory=list)
+    plain_checks: list[float] = field(default_factory=list)
+
+    def results(self, what: str) -> Iterator[Result]:
+        name = f"generate, read and written: {what}"
+        yield Result.of(name, "s", self.generate, self.bare_rows, "floor: the bare rows; budget 2")
+        yield Result.of(
+            f"voucher gate: {what}", "s", self.gate, self.plain_checks, "floor: its checks as plain SQL"
+        )
+
+
 def results(documents: int, runs: int) -> Iterator[Result]:
-    """All of them, one after the other as they are measured."""
+    """All of them, as they are measured."""
     with (
         tempfile.TemporaryDirectory(prefix="voucherflow-bench-") as name,
         postgresql_server(Path(name)) as server,
     ):
         folder = Path(name)
         on_sqlite = SqliteStores(folder, documents)
-        speeds: list[float] = []
-        yield from _against_bare_rows(on_sqlite, documents, runs, speeds)
-        yield _against_hledger(on_sqlite, documents, speeds, folder)
-        yield from _against_bare_rows(PostgresqlStores(server, documents), documents, runs, [])
+        times = _times(on_sqlite, runs)
+        yield from times.results(f"{documents:,} documents, SQLite")
+        yield _against_hledger(on_sqlite, documents, median(times.generate), folder)
+        on_postgresql = PostgresqlStores(server, documents)
+        yield from _times(on_postgresql, runs).results(f"{documents:,} documents, PostgreSQL")
         yield from _in_memory(on_sqlite, SqliteStores(folder, documents, 10), documents)
 
 
-def _against_bare_rows(stores: Stores, documents: int, runs: int, speeds: list[float]) -> Iterator[Result]:
-    """The stage and its floor by turns; then the gate and its own. Adds documents per second to `speeds`."""
-    stages, floors, gates, gate_floors = ([] for _ in range(4))  # type: tuple[list[float], ...]
+def _times(stores: Stores, runs: int) -> _Times:
+    times = _Times()
     accounts = stage.chart().accounts
-    codes = list(accounts)
+    with_party = [code for code, account in accounts.items() if account.required_dimensions]
     stage.warm_up()
-    with_party = [code for code in codes if accounts[code].required_dimensions]
     for _ in range(runs):
         with stores.fresh() as url, stores.fresh() as bare_url:
             with opened(url) as store:
-                stages.append(_seconds(stage.generate, store))
-            read, written = open_engine(url), open_engine(bare_url)
-            floors.append(bare.read_and_insert(written, bare.pages(read, CHUNK)))
-            read.dispose()
+                times.generate.append(_seconds(stage.generate, store))
+            made, written = open_engine(url), open_engine(bare_url)
+            times.bare_rows.append(bare.read_and_insert(written, bare.pages(made, CHUNK)))
+            made.dispose()
             written.dispose()
             with opened(url) as store:
-                gates.append(_seconds(stage.check, store))
-                gate_floors.append(gate_floor.check(store.engine, codes, with_party))
-    speeds += [documents / seconds for seconds in stages]
-    what = f"{documents:,} documents, {stores.name}"
-    yield Result.of(
-        f"generate, read and written: {what}", "s", stages, floors, "floor: the bare rows; budget 2"
-    )
-    yield Result.of(f"voucher gate: {what}", "s", gates, gate_floors, "floor: its checks as plain SQL")
+                times.gate.append(_seconds(stage.check, store))
+                times.plain_checks.append(gate_floor.check(store.engine, list(accounts), with_party))
+    return times
 
 
-def _against_hledger(stores: SqliteStores, documents: int, speeds: list[float], folder: Path) -> Result:
+def _against_hledger(stores: SqliteStores, documents: int, generate_s: float, folder: Path) -> Result:
     name, unit = "generate, read and written, against hledger's CSV rules", "documents/s"
     if not hledger.is_installed():
         return Result(name, None, unit, None, None, hledger.HOW_TO_INSTALL)
@@ -70,7 +86,7 @@ def _against_hledger(stores: SqliteStores, documents: int, speeds: list[float], 
     records = hledger.prepare(engine, stage.rules(), folder, share)
     engine.dispose()
     note = f"hledger converts the first {share:,}; at least 8"
-    return Result.of(name, unit, [median(speeds)], [share / hledger.convert(records)], note)
+    return Result.of(name, unit, [documents / generate_s], [share / hledger.convert(records)], note)
 
 
 def _in_memory(small: Stores, large: Stores, documents: int) -> Iterator[Result]:

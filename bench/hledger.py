@@ -52,7 +52,7 @@ def prepare(engine: Engine, ruleset: RuleSet, folder: Path, documents: int) -> P
         )
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            for day, code, who, title, *facts, gross, tax in cursor:
+            for day, code, who, title, *facts, gross, tax in cursor.fetchall():
                 text = f"{who} 报销 {title}"
                 writer.writerow([day, code, text, *facts, _major(gross - tax), _major(tax) if tax else ""])
     finally:

