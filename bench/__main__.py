@@ -9,10 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from bench import generating
+from bench import generating, post
 from bench.result import FILE, Result, write
 
-BENCHES: dict[str, Callable[[int, int], Iterator[Result]]] = {"generate": generating.results}
+BENCHES: dict[str, Callable[[int, int], Iterator[Result]]] = {
+    "generate": generating.results,
+    "post": post.results,
+}
 
 
 def main() -> int:

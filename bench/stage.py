@@ -46,7 +46,7 @@ def generate(store: Store) -> int:
     This is the stage but for the proof of changed rules and the gate, which is measured by itself.
     """
     ruleset = rules()
-    made = make_vouchers(_context(store), Scope(), InForce(ruleset, 1, ruleset.digest))
+    made = make_vouchers(context(store), Scope(), InForce(ruleset, 1, ruleset.digest))
     return made.vouchers
 
 
@@ -61,7 +61,9 @@ def warm_up() -> None:
     import great_expectations  # noqa: F401 - importing is what it is for
 
 
-def _context(store: Store) -> StageContext:
+def context(store: Store) -> StageContext:
+    """Of the example book, without a source or a ledger."""
+
     def nothing() -> NoReturn:
         raise AssertionError("generating reads the store alone")
 
