@@ -254,7 +254,7 @@ def test_a_cancelling_move_is_not_the_voucher_of_the_key_that_it_carries() -> No
         {**row, "id": 2, "number": "2", "description": key, "origin": "account.move,1"},
     ]
 
-    found = gateway(played).find([voucher().key])
+    found = gateway(played).find([voucher()])
 
     assert [(v.ledger_id, v.state) for v in found[voucher().key]] == [("1", LedgerVoucherState.REVERSED)]
 
