@@ -19,7 +19,7 @@ from include.ports import MasterRecord
 from include.rules import RuleSet, load_rules
 from include.rules.check import check, errors
 from include.rules.proofs import Finding, Severity
-from include.rules.tables import table_files
+from include.rules.tables import DecisionTable, table_files
 from include.stages.context import StageContext
 from include.store.rule_sets import RuleSetVersion, StoredRuleSet
 from include.store.store import Store
@@ -231,8 +231,14 @@ def _loaded(files: Mapping[str, bytes], folders: RuleFolders, book: str) -> Rule
 
 def _moved(ruleset: RuleSet, folders: RuleFolders) -> RuleSet:
     """The same rules with the paths of other folders, for messages and traces."""
-    tables = {
-        name: replace(table, file=str(folders.tables / table.file_name))
-        for name, table in ruleset.tables.items()
-    }
-    return replace(ruleset, rules_dir=folders.rules, tables_dir=folders.tables, tables=tables)
+
+    def there(table: DecisionTable) -> DecisionTable:
+        return replace(table, file=str(folders.tables / table.file_name))
+
+    return replace(
+        ruleset,
+        rules_dir=folders.rules,
+        tables_dir=folders.tables,
+        tables={name: there(table) for name, table in ruleset.tables.items()},
+        input_vat=there(ruleset.input_vat) if ruleset.input_vat else None,
+    )

@@ -44,7 +44,7 @@ def test_a_store_of_another_version_is_refused_with_the_command_to_run(engine: E
 
 
 @pytest.mark.parametrize(
-    "table", [t.source_snapshot, t.posting_attempt, t.audit_event], ids=lambda table: table.name
+    "table", [t.source_snapshot, t.posting_attempt, t.audit_event, t.rule_set], ids=lambda table: table.name
 )
 @pytest.mark.parametrize("change", ["update", "delete"])
 def test_evidence_cannot_be_changed(table: object, change: str, store: Store, clock: FakeClock) -> None:
@@ -57,6 +57,7 @@ def test_evidence_cannot_be_changed(table: object, change: str, store: Store, cl
             )
         )
         audit.append(connection, [audit.AuditEvent("test", "acme", "x", "y", {})], clock.now())
+    store.rule_sets.put_in_force("acme", "digest", {}, "test", 0)
     statement = update(table).values(id=999) if change == "update" else delete(table)  # type: ignore[arg-type]
     with pytest.raises(DatabaseError, match="append-only"), store.engine.begin() as connection:
         connection.execute(statement)
