@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 SHARE = 0.97
 """The part of a ceiling that is used."""
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 """A call that starts late by this part of the window (of a second at least) does not delay those behind it."""
 RECOVERY_S = 30.0
 """From a refusal's pause to full speed."""
@@ -47,8 +47,6 @@ MAX_QUEUE_S = 50.0
 """The part of it that burst and threads alone may take up; settings that need more are refused."""
 ATTEMPTS = 8
 """How often a call that is refused is made, within `MAX_WAIT_S`."""
-
-
 AHEAD = 4
 """Items per thread that `concurrently` lets wait for a slow one before them: they are settled in order."""
 
@@ -93,9 +91,9 @@ def starting_within(
 class Limiter:
     """Turns for the calls to one ledger, in the order in which threads ask. Share it between threads.
 
-    Kept, whatever the ledger counts: at most `n` calls in any `n / ceiling_per_s` seconds, where that is a third of a
-    second or longer, for each `n` that `burst` divides. At burst 1 calls are evenly apart; a larger one lets so many go
-    at once after a rest, and should be a whole part of the vendor's count: 10 or 20, say, of 60 a minute.
+    Kept, whatever the ledger counts: at most `n` calls in any `n / ceiling_per_s` seconds, where that is two thirds of
+    a second or longer, for each `n` that `burst` divides. At burst 1 calls are evenly apart; a larger one lets so many
+    go at once after a rest, and should be a whole part of the vendor's count: 10 or 20, say, of 60 a minute.
     Without a ceiling nobody waits until the ledger refuses; then the calls of the last second are what was too fast.
     """
 
