@@ -101,7 +101,8 @@ class EventRequirement:
 class Requirements:
     """All that a book's rules require.
 
-    `folder` names the rules for people; `digest` is that of the rules. `tax_is_computed`: the rules work the
+    `folder` names the rules for people; `digest` is that of the rules. `residue_account` is the account that the last
+    cents go to, empty where they stay on a line. `tax_is_computed`: the rules work the
     deductible tax of a line out themselves, so nobody else knows it beforehand.
     """
 
@@ -111,6 +112,7 @@ class Requirements:
     legal_entities: tuple[str, ...]
     receives_unassigned: bool
     residue: Literal["largest_line", "last_line", "account"]
+    residue_account: str
     tax_is_computed: bool
     events: tuple[EventRequirement, ...]
     tables: Mapping[str, CoveredValues]

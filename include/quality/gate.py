@@ -41,9 +41,12 @@ from include.quality.scope import DocumentScope
 from include.quality.staging import Staging, staging
 from include.quality.voucher_checks import JOURNAL_CHECKS, voucher_checks
 from include.quality.voucher_rows import (
+    JournalParts,
     VoucherScope,
     account_columns,
     account_rows,
+    entry_columns,
+    entry_rows,
     journal_rows,
     journal_sums,
     key_counts,
@@ -128,35 +131,45 @@ def check_vouchers(
     chart: Chart | None = None,
     date_from: date | None = None,
     date_to: date | None = None,
+    requirements: Requirements | None = None,
 ) -> GateReport:
     """Check the generated vouchers of a book by voucher date (both ends included, None for open).
 
-    Without a chart, accounts and their dimensions are not checked. `checked` counts vouchers.
+    Without a chart, accounts and their dimensions are not checked; without `requirements`, lines are not held against
+    the rules. `checked` counts vouchers.
 
     Raises:
         GateError: a check could not be evaluated; nothing may pass.
     """
     scope = VoucherScope(book=book, date_from=date_from, date_to=date_to)
     with staging(engine) as work, closing(Evaluator(work.engine)) as evaluator:
-        accounts: Table | None = None
-        kinds: list[str] = []
-        if chart is not None:
-            accounts = work.load("gate_account", account_columns(), account_rows(chart))
-            kinds = sorted(
-                {kind for account in chart.accounts.values() for kind in account.required_dimensions}
-            )
         chosen = work.fill("gate_scope", scope.vouchers(), ["id"])
         sums = work.fill("gate_journal_sum", journal_sums(chosen), ["voucher_id"])
         keys = work.fill("gate_voucher_key", key_counts(scope), ["id"])
         vouchers = work.fill(
             "gate_voucher", voucher_rows(chosen, sums, keys, engine.dialect.name), ["voucher_id"]
         )
-        lines = work.fill("gate_journal", journal_rows(chosen, accounts, kinds), ["voucher_id", "line_no"])
+        held = _journal_parts(work, chosen, chart, requirements)
+        lines = work.fill("gate_journal", journal_rows(held), ["voucher_id", "line_no"])
         work.seal()
         run = _Run(work, evaluator)
         run.check(vouchers, voucher_checks(currency))
         run.check(lines, JOURNAL_CHECKS)
         return run.report(vouchers)
+
+
+def _journal_parts(
+    work: Staging, chosen: Table, chart: Chart | None, requirements: Requirements | None
+) -> JournalParts:
+    accounts = entries = None
+    kinds: set[str] = set()
+    if chart is not None:
+        accounts = work.load("gate_account", account_columns(), account_rows(chart))
+        kinds = {kind for account in chart.accounts.values() for kind in account.required_dimensions}
+    if requirements is not None:
+        entries = work.load("gate_entry", entry_columns(), entry_rows(requirements))
+    digest = requirements.digest if requirements else ""
+    return JournalParts(chosen, accounts, sorted(kinds), entries, digest)
 
 
 class _Run:

@@ -143,6 +143,27 @@ JOURNAL_CHECKS = (
         "{account}:{missing_dimensions}",
     ),
     Check(
+        "journal.entry.unknown",
+        "entry_known",
+        NOT_NULL,
+        "voucher[{event}].lines[{line_no}].account",
+        "分录 {line_no} 的科目 {account} 或方向不是规则 {template}（{entry}）给出的，凭证在生成后被改动；请重新生成，并查明原因",
+        "line {line_no} has an account ({account}) or side that {template} ({entry}) does not give: it was altered after it was made; "
+        "generate it again, and find out why",
+        ENGINEER,
+        "{template}:{entry}",
+    ),
+    Check(
+        "journal.entry.dimensions",
+        "entry_lacks",
+        NULL,
+        "voucher[{event}].lines[{line_no}].dimensions",
+        "分录 {line_no} 缺少规则 {template}（{entry}）为科目 {account} 写明的辅助核算 {entry_lacks}；请重新生成该单据的凭证",
+        "line {line_no} lacks {entry_lacks}, which {template} ({entry}) demands for account {account}; generate it again",
+        ENGINEER,
+        "{template}:{entry}",
+    ),
+    Check(
         "journal.zero",
         "is_zero",
         NULL,

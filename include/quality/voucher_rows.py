@@ -26,11 +26,25 @@ from sqlalchemy import (
 )
 
 from include.domain.account import Chart
+from include.domain.requirements import Requirements
 from include.domain.voucher import Side, VoucherStatus
 from include.quality.staging import flag, present, within_limit
 from include.store.tables import journal_line, source_document, voucher
 
 ACCOUNT_COLUMNS = ("code", "name", "is_leaf", "is_active", "requires")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalParts:
+    """Staged tables that `journal_rows` holds lines against: the chart, with the dimension kinds that some account
+    requires, and what the rules of a digest let entries book; None where that is not to be checked.
+    """
+
+    chosen: Table
+    accounts: Table | None = None
+    kinds: Sequence[str] = ()
+    entries: Table | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,34 @@ def account_rows(chart: Chart) -> list[dict[str, Any]]:
             "requires": "".join(["," + kind for kind in sorted(account.required_dimensions)] + [","]),
         }
         for account in chart.accounts.values()
+    ]
+
+
+def entry_columns() -> list[Column[Any]]:
+    """What entries of templates may book on, as a temporary table; `side` is empty where it may be either."""
+    names = ("template", "entry", "account")
+    return [
+        *(Column(name, String, primary_key=True) for name in names),
+        Column("side", String, nullable=False),
+        Column("requires", String, nullable=False),
+    ]
+
+
+def entry_rows(requirements: Requirements) -> list[dict[str, Any]]:
+    """The rows for `entry_columns`; the last cents may stand on an account of their own, in any voucher."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for event in requirements.events:
+        for entry in event.entries:
+            for account, kinds in entry.accounts.items():
+                requires = "".join(f",{kind}" for kind in sorted(kinds)) + ","
+                rows[event.name, entry.name, account] = {"side": entry.side, "requires": requires}
+        if requirements.residue_account:
+            for name, side in [*((entry.name, entry.side) for entry in event.entries), ("residue", "")]:
+                key = (event.name, name, requirements.residue_account)
+                rows[key] = {"side": side, "requires": ","}
+    return [
+        {"template": template, "entry": entry, "account": account, **rest}
+        for (template, entry, account), rest in rows.items()
     ]
 
 
@@ -134,11 +176,10 @@ def voucher_rows(chosen: Table, lines: Table, same_key: Table, dialect: str) -> 
     )
 
 
-def journal_rows(chosen: Table, accounts: Table | None, kinds: Sequence[str]) -> Select[Any]:
+def journal_rows(parts: JournalParts) -> Select[Any]:
     """One row a journal line; key `voucher_id, line_no`.
 
-    `accounts` is the staged chart, None where accounts are not to be checked; `kinds` are the dimension kinds
-    that some account requires.
+    Corrections and vouchers of other rules than those of the digest are not held against these.
     """
     v, x, d = voucher, journal_line, source_document
     foreign = x.c.transaction_currency != ""
@@ -161,7 +202,8 @@ def journal_rows(chosen: Table, accounts: Table | None, kinds: Sequence[str]) ->
             x.c.transaction_minor.label("foreign_transaction_minor"),
             x.c.template,
             x.c.entry,
-            *_account_facts(accounts, kinds),
+            *_account_facts(parts.accounts, parts.kinds),
+            *_entry_facts(parts),
             # From here on: what checks read.
             flag(within_limit(x.c.amount_minor).is_not(None)).label("amount_plausible"),
             flag(x.c.amount_minor == 0).label("is_zero"),
@@ -170,11 +212,30 @@ def journal_rows(chosen: Table, accounts: Table | None, kinds: Sequence[str]) ->
             present(x.c.summary).label("has_summary"),
         )
         .select_from(x)
-        .join(chosen, chosen.c.id == x.c.voucher_id)
+        .join(parts.chosen, parts.chosen.c.id == x.c.voucher_id)
         .join(v, v.c.id == x.c.voucher_id)
         .join(d, d.c.id == v.c.document_pk)
     )
-    return query if accounts is None else query.outerjoin(accounts, accounts.c.code == x.c.account)
+    if parts.accounts is not None:
+        query = query.outerjoin(parts.accounts, parts.accounts.c.code == x.c.account)
+    if parts.entries is not None:
+        e = parts.entries.c
+        same = and_(e.template == x.c.template, e.entry == x.c.entry, e.account == x.c.account)
+        query = query.outerjoin(parts.entries, same)
+    return query
+
+
+def _entry_facts(parts: JournalParts) -> list[ColumnElement[Any]]:
+    if parts.entries is None:
+        return [literal(1).label("entry_known"), cast(null(), String).label("entry_lacks")]
+    e, v = parts.entries.c, voucher.c
+    is_judged = and_(v.rule_digest == parts.digest, v.relation == "")
+    fits = and_(e.account.is_not(None), or_(e.side == "", e.side == journal_line.c.side))
+    lacks = _lacking(e.requires, ("department", "employee", "project", "supplier"))
+    return [
+        flag(or_(~is_judged, fits)).label("entry_known"),
+        case((is_judged, lacks)).label("entry_lacks"),
+    ]
 
 
 def _account_facts(accounts: Table | None, kinds: Sequence[str]) -> list[ColumnElement[Any]]:
@@ -187,23 +248,22 @@ def _account_facts(accounts: Table | None, kinds: Sequence[str]) -> list[ColumnE
             empty.label("account_inactive"),
             cast(null(), String).label("missing_dimensions"),
         ]
-    missing = [
-        case(
-            (and_(accounts.c.requires.contains(f",{kind},", autoescape=True), ~_carries(kind)), f" {kind}"),
-            else_="",
-        )
-        for kind in kinds
-    ]
-    joined: ColumnElement[Any] = literal("")
-    for part in missing:
-        joined = joined + part
     return [
         accounts.c.name.label("account_name"),
         flag(accounts.c.code.is_not(None)).label("account_known"),
         flag(~accounts.c.is_leaf).label("account_not_leaf"),
         flag(~accounts.c.is_active).label("account_inactive"),
-        func.nullif(func.trim(joined), "", type_=String()).label("missing_dimensions"),
+        _lacking(accounts.c.requires, kinds).label("missing_dimensions"),
     ]
+
+
+def _lacking(requires: ColumnElement[Any], kinds: Sequence[str]) -> ColumnElement[Any]:
+    """Those of the kinds that are required and that a line does not carry, NULL for none."""
+    joined: ColumnElement[Any] = literal("")
+    for kind in kinds:
+        is_missing = and_(requires.contains(f",{kind},", autoescape=True), ~_carries(kind))
+        joined = joined + case((is_missing, f" {kind}"), else_="")
+    return func.nullif(func.trim(joined), "", type_=String())
 
 
 def _carries(kind: str) -> ColumnElement[bool]:

@@ -20,6 +20,7 @@ from include.domain.requirements import (
 from include.domain.voucher import Side
 from include.rules.facts import FactType
 from include.rules.lookup import bound, lookup
+from include.rules.residue import residue_account
 from include.rules.ruleset import RuleSet, Template
 from include.rules.schema import Entry, Predicate
 from include.rules.tables import Cell, CellKind, DecisionTable
@@ -29,7 +30,11 @@ _ANY = Cell(CellKind.ANY)
 
 
 def requirements_of(ruleset: RuleSet, book: Book) -> Requirements:
-    """All that the rules of a book require of its documents and vouchers."""
+    """All that the rules of a book require of its documents and vouchers.
+
+    Raises:
+        FixConfig: the book's residue policy names an account that the rules do not have.
+    """
     decimals = currency_decimals(book.currency)
     used = {
         entry.account.table
@@ -44,10 +49,16 @@ def requirements_of(ruleset: RuleSet, book: Book) -> Requirements:
         legal_entities=tuple(book.legal_entities),
         receives_unassigned=book.receives_unassigned,
         residue="account" if isinstance(book.residue, ResidueAccount) else book.residue,
+        residue_account=_residue_account(ruleset, book),
         tax_is_computed=ruleset.input_vat is not None,
         events=tuple(_event(ruleset, template, decimals) for template in ruleset.templates),
         tables={name: _covered(ruleset.tables[name], decimals) for name in sorted(used)},
     )
+
+
+def _residue_account(ruleset: RuleSet, book: Book) -> str:
+    keyed = residue_account(ruleset, book)
+    return keyed.account if keyed else ""
 
 
 def _event(ruleset: RuleSet, template: Template, decimals: int) -> EventRequirement:

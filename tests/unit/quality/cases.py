@@ -298,10 +298,20 @@ def entries(
     debit: dict[str, object] | None = None, credit: dict[str, object] | None = None
 ) -> list[dict[str, object]]:
     return [
-        {"account": "6602.10", "dimensions": [["department", "D01", HOSTILE]]} | (debit or {}),
+        {"account": "6602.10", "dimensions": [["department", "D01", HOSTILE], ["project", "P1", ""]]}
+        | (debit or {}),
         {"account": "2241.03", "side": Side.CREDIT, "dimensions": [["employee", "0001", "员工"]]}
         | (credit or {}),
     ]
+
+
+def of_rules(
+    debit: dict[str, object], credit: dict[str, object] | None = None
+) -> Callable[[StoreBuilder], int]:
+    """A voucher made under the rules that the gate holds it against (conftest.RULES)."""
+    both = {"template": "a.yaml#claim"}
+    lines = entries(both | {"entry": "expense"} | debit, both | {"entry": "owed"} | (credit or {}))
+    return voucher(rule_digest="in force", lines=lines)
 
 
 def _two_of_one_key(b: StoreBuilder) -> int:
@@ -371,6 +381,19 @@ VOUCHER_CASES = (
         name="a code that looks like a dimension",
     ),
     good("supplier as party", voucher(lines=entries(credit={"dimensions": [["supplier", "V01", ""]]}))),
+    good("as the rules give it", of_rules({})),
+    good("the last cents on their own account", of_rules({"account": "6699.01", "dimensions": []})),
+    good(
+        "made under other rules", voucher(lines=entries({"account": "6602.11", "template": "a.yaml#claim"}))
+    ),
+    bad("journal.entry.unknown", of_rules({"account": "6602.11"})),
+    bad("journal.entry.unknown", of_rules({"entry": "gone"}), name="an entry that the rules do not have"),
+    bad(
+        "journal.entry.unknown",
+        of_rules({"side": Side.CREDIT}, {"side": Side.DEBIT}),
+        name="sides exchanged",
+    ),
+    bad("journal.entry.dimensions", of_rules({"dimensions": [["department", "D01", ""]]})),
     bad("journal.zero", _zero_line),
     bad(
         "journal.implausible",

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url
 
 from include.domain.account import Account, Chart
+from include.domain.requirements import EntryRequirement, EventRequirement, Requirements
 from include.quality.gate import check_documents, check_vouchers
 from include.quality.report import GateReport
 from include.store.engine import open_engine
@@ -31,10 +32,42 @@ CHART = Chart.of(
     [
         Account("6602", "管理费用", is_leaf=False),
         Account("6602.10", "差旅费", is_leaf=True, required_dimensions=frozenset({"department"})),
+        Account("6602.11", "其他", is_leaf=True),
         Account("6699", "停用", is_leaf=True, is_active=False),
+        Account("6699.01", "尾差", is_leaf=True),
         Account("2241.03", "员工往来", is_leaf=True, required_dimensions=frozenset({"party"})),
     ]
 )
+
+RULES = Requirements(
+    digest="in force",
+    folder="rules/test",
+    decimals=2,
+    legal_entities=("E01",),
+    receives_unassigned=True,
+    residue="account",
+    residue_account="6699.01",
+    tax_is_computed=False,
+    events=(
+        EventRequirement(
+            "a.yaml#claim",
+            "claim",
+            ("expense_claim",),
+            entries=(
+                EntryRequirement(
+                    "expense", "a.yaml:5 (claim.expense)", "line", "debit", 1, "gross",
+                    accounts={"6602.10": frozenset({"department", "project"})},
+                ),
+                EntryRequirement(
+                    "owed", "a.yaml:6 (claim.owed)", "document", "credit", -1, "payable",
+                    accounts={"2241.03": frozenset({"employee"})},
+                ),
+            ),
+        ),
+    ),
+    tables={},
+)  # fmt: skip
+"""What vouchers are held against that carry this digest."""
 
 
 @dataclass(frozen=True)
@@ -91,4 +124,8 @@ def documents(empty_store: Engine, keys: dict[str, int]) -> Judged:
 @pytest.fixture(scope="module")
 def vouchers(empty_store: Engine, keys: dict[str, int]) -> Judged:
     """The verdict on all voucher cases."""
-    return Judged(empty_store, keys, check_vouchers(empty_store, book="acme", currency="CNY", chart=CHART))
+    return Judged(
+        empty_store,
+        keys,
+        check_vouchers(empty_store, book="acme", currency="CNY", chart=CHART, requirements=RULES),
+    )
