@@ -129,6 +129,17 @@ def rules_in_force(ctx: StageContext) -> InForce:
     return InForce(ruleset, now.version, now.digest)
 
 
+def is_current(ctx: StageContext) -> bool:
+    """Whether the folder says what the rules in force say. If not they were refused, or nothing ran since they changed."""
+    folders = RuleFolders.of(ctx)
+    in_force = ctx.store.rule_sets.in_force(ctx.book.id)
+    try:
+        digest = load_rules(folders.rules, folders.tables).digest
+    except FixConfig:
+        return False
+    return in_force is not None and in_force.digest == digest
+
+
 def check_folder(ctx: StageContext, folder: Path | None = None, *, offline: bool = False) -> list[Finding]:
     """Everything that is wrong with the book's rules, or with those of another folder.
 

@@ -13,6 +13,7 @@ from include.domain.money import to_decimal
 from include.domain.voucher import VoucherStatus
 from include.ports import WriteBackOutcome
 from include.stages.context import Scope, StageContext, StageResult
+from include.stages.rules import is_current
 from include.store import tables as t
 from include.store.documents import in_scope, within
 from include.store.engine import reading
@@ -24,7 +25,8 @@ class Summary(StageResult):
 
     `vouchers` are all that stand (not cancelled), `posted` those in the ledger, `debit_total` and
     `credit_total` the posted ones' totals in major units of `currency`. `complete` is the completeness proof
-    of the book's source. `discrepancies` are the book's open ones.
+    of the book's source. `discrepancies` are the book's open ones. `rules` are version and digest of those in
+    force; `rules_current` is false where the folder says something else: refused, or not generated with yet.
     """
 
     book: str
@@ -47,6 +49,8 @@ class Summary(StageResult):
     debit_total: str
     credit_total: str
     complete: bool
+    rules: str
+    rules_current: bool
 
 
 def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
@@ -86,6 +90,7 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
     posted = statuses.get(VoucherStatus.POSTED)
     count = {status: statuses[status].number if status in statuses else 0 for status in VoucherStatus}
     proofs = ctx.store.documents.latest_proofs(ctx.source_config.id)
+    in_force = ctx.store.rule_sets.in_force(book)
     return Summary(
         book=book,
         currency=ctx.book.currency,
@@ -107,6 +112,8 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
         debit_total=str(to_decimal(int(posted.debit), ctx.book.currency)) if posted else "0",
         credit_total=str(to_decimal(int(posted.credit), ctx.book.currency)) if posted else "0",
         complete=bool(proofs) and all(p["source_count"] == p["stored_count"] for p in proofs),
+        rules=f"{in_force.version} {in_force.digest[:12]}" if in_force else "",
+        rules_current=is_current(ctx),
     )
 
 

@@ -38,6 +38,8 @@ SUMMARY_ROWS = (
     ("debit_total", "借方合计 / debit total"),
     ("credit_total", "贷方合计 / credit total"),
     ("complete", "取数完整 / complete"),
+    ("rules", "规则版本 / rules"),
+    ("rules_current", "规则文件已生效 / rules of the folder in force"),
 )
 
 

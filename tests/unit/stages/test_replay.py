@@ -273,6 +273,26 @@ def test_only_what_the_change_concerns_is_generated_again(
     assert (found.documents, found.examined, found.changed_documents) == (5, 1, 1)
 
 
+TRAIN = "train,no,*,*,,2025-10-01,,none,"
+
+
+def test_a_row_of_input_vat_concerns_documents_with_such_invoices(
+    ctx: StageContext, oa: FakeSource, other: Path
+) -> None:
+    for number, (kind, tax) in enumerate([("train", 0), ("train", 600), ("PAPER_CAR", 600)], 1):
+        oa.put(claim(number, invoices=(InvoiceClaim(1, f"INV{number}", kind, 10_900, tax, 10_900),)))
+    oa.put(claim(4))
+    extract(ctx)
+    accept_all(ctx)
+    generate(ctx, ALL)
+    edit(other, "tables/acme/input_vat.csv", TRAIN, TRAIN.replace("none", "fare 9%"))
+    quick, thorough = (replay(ctx, FIRST, LAST, other, brute_force=brute) for brute in (False, True))
+    assert plain(quick) == plain(thorough)
+    assert [row["code"] for row in quick.as_dict()["by_voucher"]] == ["B26000001"]
+    assert quick.as_dict()["by_tax"][0]["change"] == "900"
+    assert (quick.documents, quick.examined) == (4, 1)
+
+
 # -- found quickly is found as by brute force --------------------------------------------------------------------
 
 

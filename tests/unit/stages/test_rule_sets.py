@@ -18,6 +18,7 @@ from include.settings import load_settings
 from include.stages.context import StageContext
 from include.stages.generate import generate
 from include.stages.rules import RuleFolders, restore, rules_in_force
+from include.stages.summary import summarise
 from include.store import audit
 from include.store import tables as t
 from include.store.engine import reading
@@ -139,6 +140,15 @@ def test_generate_goes_on_under_the_rules_in_force_and_says_so(ctx: StageContext
         accounts = set(connection.scalars(select(t.journal_line.c.account)))
         assert set(connection.scalars(select(t.voucher.c.rule_version))) == {1}
     assert "6699.99" not in accounts
+
+
+def test_the_summary_tells_the_version_and_whether_the_folder_says_the_same(ctx: StageContext) -> None:
+    assert (summarise(ctx).rules, summarise(ctx).rules_current) == ("", False)
+    found = rules_in_force(ctx)
+    assert (summarise(ctx).rules, summarise(ctx).rules_current) == (f"1 {found.digest[:12]}", True)
+    change(ctx, "6602.10", "6699.99")
+    rules_in_force(ctx)
+    assert (summarise(ctx).rules, summarise(ctx).rules_current) == (f"1 {found.digest[:12]}", False)
 
 
 def test_each_voucher_carries_the_version_that_made_it(ctx: StageContext, oa: FakeSource) -> None:
