@@ -4,10 +4,12 @@
 |---|---|---|
 | nothing listens, time-out while connecting | RetryLater | RetryLater |
 | time-out, reset, cut or unreadable answer, 5xx | RetryLater | OutcomeUnknown |
-| 429, a lock message, books that are read-only for now | RetryLater | RetryLater |
+| 429, a lock message, books that are read-only for now | Refused | Refused |
 | a business refusal | FixData, with its code | FixData, with its code |
 | the idempotency key is taken | | KeysTaken |
 | login, rights, addresses, bad requests, sizes | FixConfig | FixConfig |
+
+With a limiter, every request waits for its turn and a call that is Refused is repeated before that is said.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class LedgerClient:
         """The data of the answer; `writes` says whether a second call would do something again.
 
         Raises:
-            RetryLater, OutcomeUnknown, LedgerRefusal, KeysTaken, FixConfig: as in the table above.
+            RetryLater, Refused, OutcomeUnknown, LedgerRefusal, KeysTaken, FixConfig: as in the table above.
         """
         if self._limiter is None:
             return self._call(path, body, writes=writes)

@@ -55,6 +55,8 @@ class _Gateway(ABC):
 
     proof_level: ProofLevel
     name = "chaos"
+    ceiling_per_s: float | None = None
+    """Each server has its own: the book's `ledger.calls_per_s`."""
     dimension_kinds = frozenset({"employee", "supplier", "customer", "department", "project"})
 
     def __init__(
@@ -422,8 +424,6 @@ class ChaosOptions(BaseModel):
     batch_size: int = Field(default=20, ge=1)
     settle_s: float = Field(default=3.0, ge=0)
     read_timeout_s: float = Field(default=30.0, gt=0)
-    calls_per_s: float | None = Field(default=None, gt=0)
-    burst: int = Field(default=1, ge=1)
 
 
 def build_ledger(book: Book, endpoint: Endpoint) -> LedgerGateway:
@@ -436,7 +436,7 @@ def build_ledger(book: Book, endpoint: Endpoint) -> LedgerGateway:
         options = ChaosOptions.model_validate(dict(book.ledger.options))
     except ValidationError as error:
         raise FixConfig(f"{book.file}: ledger.options 有误 / wrong options: {error}") from error
-    limiter = limiter_of(endpoint.name, options.calls_per_s, options.burst) if options.calls_per_s else None
+    limiter = limiter_of(endpoint.name, book.ledger.calls_per_s, book.ledger.burst)
     return GATEWAYS[options.level](
         LedgerClient(endpoint, read_timeout_s=options.read_timeout_s, limiter=limiter),
         currency=book.currency,
