@@ -96,6 +96,18 @@ def test_numbers_of_a_period_and_word_leave_no_gap(new_server: NewServer) -> Non
     ]
 
 
+def test_a_number_may_change_behind_the_answer(new_server: NewServer) -> None:
+    server = new_server(NATIVE)
+    stranger = Stranger(server)
+    stranger.create(plain(day="2026-03-31", idempotencyKey="late"))
+    server.set_faults(script=[{"fault": "renumber", "endpoint": "create"}])
+
+    (made,) = stranger.create(plain(day="2026-03-01", idempotencyKey="early"))["data"]
+
+    assert made["number"] == 2
+    assert keys_and_numbers(server) == [("late", 2), ("early", 1)]
+
+
 def test_what_is_audited_cannot_be_deleted_or_audited_again(new_server: NewServer) -> None:
     stranger = Stranger(new_server(REFERENCE))
     (made,) = stranger.create(plain())["data"]
