@@ -26,6 +26,7 @@ from include.domain.voucher import (
     VoucherStatus,
     content_digest,
 )
+from include.pace import MAX_WAIT_S
 from include.stages.context import Scope, StageContext, StageResult
 from include.store.leases import Lease
 from include.store.vouchers import Settlement, StoredVoucher
@@ -252,7 +253,9 @@ def _wait_until_settled(run: _Run, batch: Sequence[StoredVoucher]) -> None:
     latest = max((s.intent_at for s in batch if s.intent_at), default=None)
     if latest is None:
         return
-    wait = (latest + timedelta(seconds=run.ctx.ledger.settle_s) - run.ctx.clock.now()).total_seconds()
+    # The call may have waited for its turn after the intent, and only then was the ledger at work on it.
+    quiet_s = MAX_WAIT_S + run.ctx.ledger.settle_s
+    wait = (latest + timedelta(seconds=quiet_s) - run.ctx.clock.now()).total_seconds()
     if wait > 0:
         log.info(
             "%d 张凭证的过账结果未知，等待 %.0f 秒后查询 / %d vouchers in doubt: looking in %.0f s, when the ledger is quiet",
@@ -309,6 +312,16 @@ def _judge(run: _Run, stored: StoredVoucher, found: Sequence[LedgerVoucher]) -> 
     if there.state is LedgerVoucherState.DRAFT:
         try:
             there = run.ctx.ledger.complete([there])[0]
+        except OutcomeUnknown as error:  # the next look sees what became of it
+            return Settlement(
+                stored.id,
+                stored.voucher.key,
+                VoucherStatus.UNKNOWN,
+                PostingOutcome.UNKNOWN,
+                there.ledger_id,
+                there.number,
+                str(error),
+            )
         except FixData as error:  # its period was closed meanwhile, say: the other vouchers go on
             return Settlement(
                 stored.id,
