@@ -23,6 +23,7 @@ from include.domain.voucher import (
     Voucher,
     VoucherStatus,
 )
+from include.pace import MAX_WAIT_S
 from include.stages.context import Scope
 from include.stages.extract import extract
 from include.stages.generate import generate
@@ -88,7 +89,7 @@ def test_absence_counts_only_once_the_ledger_is_quiet(
     ready(ctx, oa, 2)
     ledger.lose(Loss.NOTHING)
     post(ctx, ALL)
-    assert clock.slept == [60]
+    assert clock.slept == [MAX_WAIT_S + 60]  # the call may have waited for its turn before it was sent
     assert once_each(ledger, 2)
 
 
@@ -325,6 +326,18 @@ def test_a_draft_that_the_ledger_will_not_post_holds_up_nobody_else(
     ledger.fail("complete", FixData("会计期间已关闭，无法记账 / the period is closed"))
     result = post(ctx, ALL)
     assert (result.posted, result.conflict) == (4, 1)
+    assert post(ctx, ALL).posted == 1
+    assert once_each(ledger, 5)
+
+
+def test_an_answer_lost_while_a_draft_is_completed_is_looked_up_again(
+    oa: FakeSource, ledger: FakeLedger, make_context: MakeContext
+) -> None:
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 5)
+    ledger.lose(Loss.DRAFTED)
+    ledger.fail("complete", OutcomeUnknown("回答丢失 / the answer was lost"))
+    assert post(ctx, ALL).unknown == 1
     assert post(ctx, ALL).posted == 1
     assert once_each(ledger, 5)
 

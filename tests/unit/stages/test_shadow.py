@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from include.adapters.ledger.tryton import TrytonGateway
 from include.domain.account import AuxiliaryDimension
-from include.domain.document import SourceDocument
+from include.domain.document import InvoiceClaim, SourceDocument
 from include.domain.errors import FixConfig, RetryLater
 from include.domain.money import Money
 from include.domain.voucher import (
@@ -57,10 +57,27 @@ def ctx(oa: FakeSource, ledger: FakeLedger, make_context: MakeContext) -> StageC
     return make_context(oa, ledger)
 
 
+def with_invoices(document: SourceDocument) -> SourceDocument:
+    """The claim with an invoice for each line that has tax, since tax is deducted by invoice."""
+    invoices = tuple(
+        InvoiceClaim(
+            row.line_no,
+            f"{document.document_id}-{row.line_no}",
+            "",
+            row.functional_amount,
+            row.deductible_tax,
+            row.functional_amount,
+        )
+        for row in document.lines
+        if row.deductible_tax
+    )
+    return replace(document, invoices=invoices)
+
+
 def accepted(ctx: StageContext, oa: FakeSource, *documents: SourceDocument) -> None:
     """Documents that passed the gate; no voucher of ours exists."""
     for document in documents:
-        oa.put(document)
+        oa.put(with_invoices(document))
     extract(ctx)
     accept_all(ctx)
 
