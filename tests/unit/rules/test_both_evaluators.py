@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -96,10 +97,11 @@ def test_ten_thousand_documents_under_random_rules(batch: int) -> None:
 @MANY
 @given(templates(), cases())
 def test_any_template_means_the_same(template: object, case: Case) -> None:
-    assert_agreed(rules_with(template), BOOK, case)  # type: ignore[arg-type]
+    assert_agreed(replace(rules_with(template), input_vat=None), BOOK, case)  # type: ignore[arg-type]
 
 
 @MANY
 @given(cases())
 def test_the_shipped_rules_mean_the_same(case: Case) -> None:
-    assert_agreed(rules_with(None), BOOK, case)
+    """All but the table of input VAT, which has properties of its own: lines keep the tax that they come with."""
+    assert_agreed(replace(rules_with(None), input_vat=None), BOOK, case)
