@@ -252,3 +252,4 @@ def _told(why: dict[str, Any]) -> Iterator[dict[str, str]]:
     yield why["account"]
     yield from why["dimensions"]
     yield from why["arithmetic"]
+    yield from why["taxes"]

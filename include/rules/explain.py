@@ -28,6 +28,7 @@ from include.settings import Book
 
 Row = Mapping[str, Any]
 
+_TAXES = (Measure.DEDUCTIBLE_TAX, Measure.NET_OF_DEDUCTIBLE_TAX)
 MEASURES = {
     "gross": ("金额", "gross"),
     "deductible_tax": ("可抵扣税额", "deductible tax"),
@@ -55,7 +56,7 @@ class LineExplanation:
     """One journal line explained; `line_no` and `event` find it in the voucher.
 
     `template`, `row` say where the rules stand; `conditions` are what held for it; `arithmetic` has a sentence for each
-    part that went into its amount, and the sum where there are several.
+    part that went into its amount, and the sum where there are several; `taxes` one for each invoice whose tax it is of.
     """
 
     event: str
@@ -65,6 +66,7 @@ class LineExplanation:
     account: Words
     dimensions: tuple[Words, ...]
     arithmetic: tuple[Words, ...]
+    taxes: tuple[Words, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -128,6 +130,7 @@ class _Teller:
             account=self._account(entry, row, first),
             dimensions=tuple(_dimensions(entry, row)),
             arithmetic=tuple(self._arithmetic(template, entry, row, own)),
+            taxes=tuple(self._taxes(entry, {thing["source_line_no"] for _, thing in own})),
         )
 
     def _parts(self, number: int, index: int, line: Row) -> list[Row]:
@@ -245,6 +248,25 @@ class _Teller:
             source_line_no=part["source_line_no"], portion_no=part["portion_no"]
         )
         return int(taken["amount"].sum())
+
+    def _taxes(self, entry: Entry, line_nos: set[int]) -> Iterator[Words]:
+        """How the tax of each invoice on these lines was found, where it matters and the book has a table for it."""
+        table, taxes = self.ruleset.input_vat, self.prepared.invoice_taxes
+        if table is None or taxes is None or entry.measure not in _TAXES:
+            return
+        # An amount of the whole document is made of all its lines.
+        mine = taxes if entry.for_each is Scope.DOCUMENT else taxes.filter(pl.col("line_no").is_in(line_nos))
+        for row in mine.sort("line_no", "seq").iter_rows(named=True):
+            claimed, tax = self._plain(row["claimed"]), self._plain(row["tax"])
+            printed, total, exempt = (self._plain(row[name]) for name in ("printed", "total", "exempt"))
+            rule = f"{table.file_name} 第 {row['table_row']} 行 {row['account']}"
+            rule_en = f"{table.file_name} row {row['table_row']} {row['account']}"
+            yield Words(
+                f"第 {row['line_no']} 行发票 {row['invoice_id']}（{row['kind'] or '种类未知'}）：{rule}；报销 {claimed}，价税合计 {total}，"
+                f"不含税部分 {exempt}，票面税额 {printed}，可抵扣 {tax}",
+                f"line {row['line_no']}, invoice {row['invoice_id']} ({row['kind'] or 'unknown kind'}): {rule_en}; claimed {claimed}, total {total}, "
+                f"without VAT {exempt}, printed tax {printed}, deductible {tax}",
+            )
 
     def _measure(self, entry: Entry, thing: Row) -> tuple[int | None, str, str]:
         """Value and formula of a measure for one thing, before fraction and what is taken off."""

@@ -17,15 +17,20 @@ from include.rules.tables import DecisionTable
 from include.rules.treatments import NONE, PRINTED, treatment
 
 LINE = ["pk", "line_no"]
+INVOICE_TAXES = [
+    *("pk", "line_no", "seq", "invoice_id", "kind", "claimed", "total", "exempt", "printed"),
+    *("account", "table_row", "tax"),
+]
+"""Each claim of an invoice and its tax; `account` is the treatment, amounts are minor units, null where not known."""
 _WHO = ("进项税额", "input VAT")
 _ZERO = pl.lit(0, pl.Int128)
 
 
 def with_input_vat(
     table: DecisionTable, decimals: int, documents: pl.DataFrame, lines: pl.DataFrame, invoices: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lines (frames.LINES) with the tax that the table gives in `tax_minor`, in any order, and PROBLEMS of documents for
-    which it gives none; tax that could not be found is null.
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Lines (frames.LINES) with the tax that the table gives in `tax_minor`, in any order; the invoices that a row fits
+    (INVOICE_TAXES); and PROBLEMS of documents for which it gives none. Tax that could not be found is null.
 
     `documents` have `pk`, `date` (of the voucher), `document.code#name` and the facts that the table asks for, `lines`
     their columns and facts, `invoices` the columns of frames.INVOICES.
@@ -54,7 +59,11 @@ def with_input_vat(
     result = pl.concat([whole.filter(size == 1), shared]).with_columns(
         pl.col("tax").cast(pl.Int64, strict=False).alias("tax_minor")
     )
-    return result.rename({"pk": "document_pk"}).select(LINES.keys()), stacked(problems, PROBLEMS)
+    return (
+        result.rename({"pk": "document_pk"}).select(LINES.keys()),
+        taxed.select(INVOICE_TAXES),
+        stacked(problems, PROBLEMS),
+    )
 
 
 def _nothing() -> pl.Expr:

@@ -108,13 +108,15 @@ class Needs:
 class Prepared:
     """Documents with their facts (`pk` first), and lines and write-offs with theirs.
 
-    `tax_problems` (PROBLEMS) are those of documents whose deductible tax could not be found by the table of input VAT.
+    `invoice_taxes` (input_vat.INVOICE_TAXES) is what the table of input VAT gave for each invoice, None without such a
+    table; `tax_problems` (PROBLEMS) are those of documents whose tax it could not find.
     """
 
     documents: pl.DataFrame
     lines: pl.DataFrame
     write_offs: pl.DataFrame
     tax_problems: pl.DataFrame
+    invoice_taxes: pl.DataFrame | None = None
 
     def joined(self, scope: Scope, documents: pl.DataFrame, needs: Needs) -> pl.DataFrame:
         """A row for each thing of the scope in these documents, with the columns needed and those of `documents`."""
@@ -153,10 +155,10 @@ def prepare(ruleset: RuleSet, book: Book, decimals: int, sources: Sources) -> Pr
         *_facts(needs, "document", raw_documents, book),
     )
     prepared = _with_properties(prepared, needs, decimals)
-    tax_problems = pl.DataFrame(schema=PROBLEMS)
+    invoice_taxes, tax_problems = None, pl.DataFrame(schema=PROBLEMS)
     if ruleset.input_vat is not None:
         asked = Needs.of_table(ruleset.input_vat, "line")
-        raw_lines, tax_problems = input_vat.with_input_vat(
+        raw_lines, invoice_taxes, tax_problems = input_vat.with_input_vat(
             ruleset.input_vat,
             decimals,
             prepared,
@@ -187,6 +189,7 @@ def prepare(ruleset: RuleSet, book: Book, decimals: int, sources: Sources) -> Pr
             *_facts(needs, "write_off", raw_write_offs, book),
         ),
         tax_problems,
+        invoice_taxes,
     )
 
 

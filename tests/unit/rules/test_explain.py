@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from random import Random
 
@@ -12,7 +13,7 @@ from include.domain.money import parse_minor
 from include.rules import Sources
 from include.rules.explain import LineExplanation, explain
 from include.settings import Book, ResidueAccount
-from tests.unit.rules.cases import Row, document, example, line, run, sources, write_off
+from tests.unit.rules.cases import Row, document, example, invoice, line, run, sources, write_off
 from tests.unit.rules.random_rules import random_book, random_case, random_rules
 from tests.unit.rules.test_shares import WITHHELD, of, rules
 
@@ -51,6 +52,21 @@ def test_an_expense_line_tells_template_row_and_arithmetic() -> None:
         "部门 RD1 研发一部（line.department）",
         "项目 P1 新品（line.project）",
     ]
+
+
+def test_tax_is_explained_by_its_invoices() -> None:
+    ticket = invoice(kind="train", occurred_on=date(2024, 6, 1), claimed=55_300, total=55_300, exempt=0)
+    case = sources(
+        [document(gross_minor=55_300)], [line(amount=55_300, fee_type="COST11 火车")], [], [ticket]
+    )
+    (expense, tax, bank) = explain(RULES, BOOK, case)
+    assert tax.arithmetic[0].zh == "第 1 行 可抵扣税额 45.66 = 45.66 CNY"
+    (told,) = tax.taxes
+    assert "（train）：input_vat.csv 第 " in told.zh
+    assert "fare 9%；报销 553.00，价税合计 553.00" in told.zh
+    assert told.en.endswith("deductible 45.66")
+    assert expense.taxes == tax.taxes
+    assert bank.taxes == ()
 
 
 def test_a_loan_written_off_and_what_is_left() -> None:
