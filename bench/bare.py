@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, Table
 
 from include.store import tables as t
-from include.store.generated import DOCUMENT_COLUMNS, PARTS
+from include.store.reading import DOCUMENT_COLUMNS, PARTS
 
 Rows = list[tuple[Any, ...]]
 SOURCES: list[tuple[Table, str, Sequence[str]]] = [

@@ -40,6 +40,7 @@ from include.stages.rules import RuleFolders, restore
 from include.store import standing
 from include.store.corrections import Relation
 from include.store.engine import reading
+from include.store.reading import frames_of
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +152,8 @@ class Comparison:
             self.ctx.progress(Stage.GENERATE, start + len(some), len(pks))
 
     def _changes(self, pks: pl.Series) -> Changes:
-        documents, *parts = standing.frames_of(self.ctx.store.engine, pks)
         with reading(self.ctx.store.engine) as connection:
+            documents, *parts = frames_of(connection, pks, "disposition")
             vouchers = standing.vouchers_of(connection, pks)
             stands = _standing(vouchers)
             journal = standing.journal_of(connection, stands["id"])

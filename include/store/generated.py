@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Table, delete, select, update
+from sqlalchemy import Connection, Engine, delete, select, update
 
 from include.domain.document import Disposition
 from include.domain.problems import Problem, Stage
@@ -18,38 +18,7 @@ from include.store import tables as t
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading
 from include.store.filing import sent_voucher_of
-
-DOCUMENT_COLUMNS = (
-    *(
-        "id",
-        "source",
-        "document_id",
-        "revision",
-        "code",
-        "kind",
-        "form_type",
-        "template_id",
-        "title",
-        "status",
-    ),
-    *("business_date", "functional_currency", "currency", "gross_minor", "transaction_gross_minor"),
-    *("written_off_minor", "company_paid_minor", "payable_minor"),
-    *(
-        f"{name}_{part}"
-        for name in ("legal_entity", "department", "submitter", "supplier", "project")
-        for part in ("id", "code", "name")
-    ),
-    *("payment_channel", "attachments", "properties"),
-)
-"""Of source_document: what rules may ask for, and what makes a voucher's key."""
-
-PARTS = {
-    t.source_line: [
-        column.name for column in t.source_line.columns if column.name not in {"line_id", "rate"}
-    ],
-    t.source_write_off: [column.name for column in t.source_write_off.columns],
-    t.source_invoice: [column.name for column in t.source_invoice.columns],
-}
+from include.store.reading import Frames, frames_of
 
 _WORKABLE = (Disposition.ACCEPTED, Disposition.NO_VOUCHER)
 _OURS = (*UNSENT_STATUSES, VoucherStatus.CANCELLED)
@@ -75,7 +44,7 @@ class GeneratedSet:
     rule_version: int = 0
 
 
-def frames(engine: Engine, book: str, scope: Scope, size: int) -> Iterator[tuple[pl.DataFrame, ...]]:
+def frames(engine: Engine, book: str, scope: Scope, size: int) -> Iterator[Frames]:
     """Accepted documents without a sent voucher, `size` at a time by their ids, with their lines, written-off loans
     and invoices. A page is one state of the store.
     """
@@ -83,10 +52,7 @@ def frames(engine: Engine, book: str, scope: Scope, size: int) -> Iterator[tuple
     for start in range(0, len(due), size):
         pks = due[start : start + size]
         with reading(engine) as connection:
-            yield (
-                _columns(connection, t.source_document, "id", DOCUMENT_COLUMNS, pks),
-                *(_columns(connection, table, "document_pk", names, pks) for table, names in PARTS.items()),
-            )
+            yield frames_of(connection, pks)
 
 
 def _due(engine: Engine, book: str, scope: Scope) -> array[int]:
@@ -105,13 +71,6 @@ def _due(engine: Engine, book: str, scope: Scope) -> array[int]:
             .order_by(d.c.id)
         )
         return array("q", found.scalars())
-
-
-def _columns(
-    connection: Connection, table: Table, key: str, names: Sequence[str], pks: Sequence[int]
-) -> pl.DataFrame:
-    columns = [table.c[name] for name in names]
-    return bulk.read(connection, select(*columns).where(bulk.among(connection, table.c[key], pks)))
 
 
 def save(connection: Connection, made: GeneratedSet, at: datetime) -> None:

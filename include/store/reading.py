@@ -14,9 +14,41 @@ from include.store import bulk
 from include.store import tables as t
 from include.store.documents import Scope, within
 from include.store.engine import reading
-from include.store.generated import DOCUMENT_COLUMNS, PARTS
 
 Frames = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]
+
+
+DOCUMENT_COLUMNS = (
+    *(
+        "id",
+        "source",
+        "document_id",
+        "revision",
+        "code",
+        "kind",
+        "form_type",
+        "template_id",
+        "title",
+        "status",
+    ),
+    *("business_date", "functional_currency", "currency", "gross_minor", "transaction_gross_minor"),
+    *("written_off_minor", "company_paid_minor", "payable_minor"),
+    *(
+        f"{name}_{part}"
+        for name in ("legal_entity", "department", "submitter", "supplier", "project")
+        for part in ("id", "code", "name")
+    ),
+    *("payment_channel", "attachments", "properties"),
+)
+"""Of source_document: what rules may ask for, and what makes a voucher's key."""
+
+PARTS = {
+    t.source_line: [
+        column.name for column in t.source_line.columns if column.name not in {"line_id", "rate"}
+    ],
+    t.source_write_off: [column.name for column in t.source_write_off.columns],
+    t.source_invoice: [column.name for column in t.source_invoice.columns],
+}
 
 
 def accepted_frames(
@@ -48,10 +80,12 @@ def accepted_frames(
             yield frames_of(connection, part)
 
 
-def frames_of(connection: Connection, pks: Collection[int]) -> Frames:
-    """These documents, whatever their state, with their parts: the frames of `accepted_frames`."""
+def frames_of(connection: Connection, pks: Collection[int] | pl.Series, *also: str) -> Frames:
+    """These documents, whatever their state, with their parts: the frames of `accepted_frames`, and `also` these columns
+    of documents.
+    """
     d = t.source_document
-    columns = [d.c[name] for name in DOCUMENT_COLUMNS]
+    columns = [d.c[name] for name in (*DOCUMENT_COLUMNS, *also)]
     found = bulk.read(connection, select(*columns).where(bulk.among(connection, d.c.id, pks)))
     lines, write_offs, invoices = (
         bulk.read(

@@ -7,15 +7,13 @@ from datetime import date
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
 
 from include.domain.document import Disposition
 from include.domain.problems import Stage
 from include.domain.voucher import VoucherStatus
 from include.store import bulk
 from include.store import tables as t
-from include.store.engine import reading
-from include.store.generated import DOCUMENT_COLUMNS, PARTS
 
 NOT_STANDING = (VoucherStatus.CANCELLED, VoucherStatus.REJECTED)
 """Such vouchers are in no ledger and will not be sent as they are."""
@@ -101,16 +99,6 @@ def document_ids(connection: Connection, *conditions: ColumnElement[bool]) -> pl
 
 def count(connection: Connection, condition: ColumnElement[bool]) -> int:
     return connection.scalar(select(func.count()).select_from(t.source_document).where(condition)) or 0
-
-
-def frames_of(engine: Engine, pks: Sequence[int] | pl.Series) -> tuple[pl.DataFrame, ...]:
-    """These documents with their `disposition`, their lines, written-off loans and invoices: what rules read."""
-    names = [*DOCUMENT_COLUMNS, "disposition"]
-    with reading(engine) as connection:
-        return (
-            _columns(connection, t.source_document, "id", names, pks),
-            *(_columns(connection, table, "document_pk", part, pks) for table, part in PARTS.items()),
-        )
 
 
 def vouchers_of(connection: Connection, pks: Sequence[int] | pl.Series) -> pl.DataFrame:
