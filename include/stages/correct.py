@@ -17,7 +17,7 @@ import polars as pl
 
 from include.domain.errors import FixConfig
 from include.domain.period import LedgerPeriod, PeriodState
-from include.domain.voucher import VoucherKey, VoucherStatus
+from include.domain.voucher import UNSENT_STATUSES, VoucherKey, VoucherStatus
 from include.rules import load_rules
 from include.rules.entries import SUMMARY_LENGTH
 from include.rules.replay import differences, effects
@@ -157,7 +157,9 @@ class Plan:
             if any(VoucherStatus(row["status"]) not in CHANGEABLE for row in its):
                 self._document(documents[pk], its, of_document)
         for row in self.changes.outcomes.filter(pl.col("after") == "problem").iter_rows(named=True):
-            if any(v["status"] == VoucherStatus.POSTED for v in vouchers.get(row["document_pk"], [])):
+            its = vouchers.get(row["document_pk"], [])
+            if any(v["status"] == VoucherStatus.POSTED for v in its):
+                self._withdraw(documents[row["document_pk"]], its)
                 self._leave(
                     documents[row["document_pk"]],
                     "",
@@ -223,15 +225,21 @@ class Plan:
                 document,
                 "",
                 "in_doubt",
-                "有凭证的过账结果未定，先运行 post",
-                "what became of a voucher is not known yet: run post first",
+                "有凭证的过账结果未定，或与会计系统的内容冲突：冲突的先在会计系统中核对处理，再运行 post",
+                "what became of a voucher is not known yet, or the ledger has other content: settle that there, then run post",
             )
             return
         # What is reversed without a replacement comes first: what replaces it under another event refers to it.
         ordered = sorted(events, key=lambda event: ((pk, event) in self._heads, event))
         drafts: list[Draft] = []
         cancelled: list[int] = []
-        orphan: int | None = None
+        # Whatever of the document is still to be reversed must be so before anything new of it is posted.
+        waiting = [
+            row["original_id"]
+            for row in vouchers
+            if row["relation"] == Relation.REVERSAL and row["status"] in UNSENT_STATUSES
+        ]
+        orphan: int | None = waiting[0] if waiting else None
         subjects = []
         for event in ordered:
             chain = _Chain.of(event, vouchers)
@@ -254,6 +262,23 @@ class Plan:
         if drafts or cancelled:
             seen = frozenset((row["id"], row["status"]) for row in vouchers)
             self.corrections.append(Correction(pk, subjects[0], seen, tuple(drafts), tuple(cancelled)))
+
+    def _withdraw(self, document: Row, vouchers: Sequence[Row]) -> None:
+        """Take back corrections of a document whose first step, the reversal, was not sent yet."""
+        reversals = [row for row in vouchers if row["relation"] == Relation.REVERSAL]
+        waiting = [row for row in reversals if row["status"] in UNSENT_STATUSES]
+        originals = {row["original_id"] for row in waiting}
+        unsent = waiting + [
+            row
+            for row in vouchers
+            if row["relation"] == Relation.REPLACEMENT
+            and row["original_id"] in originals
+            and row["status"] in UNSENT_STATUSES
+        ]
+        if unsent:
+            seen = frozenset((row["id"], row["status"]) for row in vouchers)
+            ids = tuple(row["id"] for row in unsent)
+            self.corrections.append(Correction(document["id"], str(waiting[0]["key"]), seen, (), ids))
 
     def _reversal(self, chain: _Chain, original: Row) -> Draft:
         number = self._next()

@@ -8,7 +8,7 @@ One writer per book: see `include.store.leases`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import assert_never
@@ -71,10 +71,17 @@ class _Run:
     done: int = 0
     total: int = 0
 
-    def settle(self, batch: Sequence[StoredVoucher], settlements: Sequence[Settlement], step: str) -> None:
-        """Record outcomes, and tell finance of those that need somebody."""
+    def settle(
+        self,
+        batch: Sequence[StoredVoucher],
+        settlements: Sequence[Settlement],
+        step: str,
+        *,
+        only: Collection[VoucherStatus] = tuple(VoucherStatus),
+    ) -> None:
+        """Record outcomes, of vouchers in the states `only`, and tell finance of those that need somebody."""
         stored = {s.id: s for s in batch}
-        self.ctx.store.vouchers.settle(self.lease, settlements, step)
+        settlements = self.ctx.store.vouchers.settle(self.lease, settlements, step, only=only)
         self.ctx.store.vouchers.file_problems(
             self.ctx.book.id,
             Stage.POST,
@@ -157,7 +164,7 @@ def _hold_back(run: _Run, batch: Sequence[StoredVoucher]) -> list[StoredVoucher]
         )
         held.append(Settlement(stored.id, stored.voucher.key, VoucherStatus.HELD, None, message=reason))
     if held:
-        run.settle(batch, held, "held")
+        run.settle(batch, held, "held", only=TO_SEND)  # no call was made: another run may have changed them
     return ready
 
 
@@ -176,7 +183,7 @@ def _with_dimensions(run: _Run, batch: list[StoredVoucher]) -> list[StoredVouche
         rejection = Settlement(
             stored.id, stored.voucher.key, VoucherStatus.REJECTED, PostingOutcome.REJECTED, message=str(error)
         )
-        run.settle(batch, [rejection], "refused")
+        run.settle(batch, [rejection], "refused", only=TO_SEND)
         return []
     run.ensured |= new
     return batch

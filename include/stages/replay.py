@@ -20,6 +20,7 @@ from include.domain.document import Disposition
 from include.domain.errors import FixConfig
 from include.domain.money import currency_decimals
 from include.domain.problems import Stage
+from include.domain.voucher import UNSENT_STATUSES
 from include.rules import Generated, RuleSet, Sources, load_rules
 from include.rules import generate as apply_rules
 from include.rules.difference import difference, tax_accounts
@@ -97,7 +98,7 @@ class Comparison:
         in_force = ctx.store.rule_sets.in_force(ctx.book.id)
         found.default = in_force.digest if in_force else ""
         with reading(ctx.store.engine) as connection:
-            digests = standing.rule_digests(connection, found.span)
+            digests = standing.rule_digests(connection, ctx.book.id, found.span)
         for digest in sorted({*digests, found.default} - {""}):
             ruleset = _kept(ctx, digest)
             if ruleset is None:
@@ -177,11 +178,9 @@ class Comparison:
 
     def _before(self, documents: pl.DataFrame, stands: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
         """document_pk, before (as in OUTCOMES), and `digest` of the rules that decided so, null where not known."""
-        decided = stands.filter(pl.col("relation") != Relation.REVERSAL.value)
-        newest = decided.sort("id").group_by("document_pk").agg(pl.col("rule_digest").last())
+        newest = _deciding(stands)
         is_silent = pl.col("disposition") == Disposition.NO_VOUCHER.value
         is_refused = pl.col("disposition") == Disposition.QUARANTINED.value
-        is_reversed = pl.col("rule_digest").is_not_null()  # and nothing is left of it
         default = pl.lit(self.default or None, pl.String)
         return (
             documents.select(pl.col("id").alias("document_pk"), "disposition")
@@ -190,13 +189,16 @@ class Comparison:
                 "document_pk",
                 pl.when(pl.col("document_pk").is_in(now["document_pk"].unique().implode()))
                 .then(pl.lit("voucher"))
-                .when(is_silent | is_reversed)
+                .when(is_silent | pl.col("has_stood").fill_null(False))
                 .then(pl.lit("no_voucher"))
                 .when(is_refused)
                 .then(pl.lit("problem"))
                 .otherwise(pl.lit("none"))
                 .alias("before"),
-                pl.coalesce("rule_digest", pl.when(is_silent).then(default)).alias("digest"),
+                pl.when(pl.col("has_stood").fill_null(False))
+                .then("rule_digest")
+                .otherwise(pl.when(is_silent).then(default))
+                .alias("digest"),
             )
         )
 
@@ -306,6 +308,29 @@ def _standing(vouchers: pl.DataFrame) -> pl.DataFrame:
         reversed_.implode()
     )
     return stands.filter((pl.col("relation") != Relation.REPLACEMENT.value) | ~waits)
+
+
+def _deciding(stands: pl.DataFrame) -> pl.DataFrame:
+    """document_pk, has_stood, and the `rule_digest` of the rules that made it stand so.
+
+    A reversal that waits to be sent was decided on last. Where all that stood is reversed, it is null: no rules say
+    what is there now, and it is compared as it stands.
+    """
+    is_reversal = pl.col("relation") == Relation.REVERSAL.value
+    waiting = is_reversal & pl.col("status").is_in([status.value for status in UNSENT_STATUSES])
+    undone = stands.filter(is_reversal)["original_id"]
+    lives = ~is_reversal & ~pl.col("id").is_in(undone.implode())
+    digest = pl.col("rule_digest")
+    return (
+        stands.sort("id")
+        .group_by("document_pk")
+        .agg(
+            pl.lit(True).alias("has_stood"),
+            pl.coalesce(
+                digest.filter(waiting).last(), pl.when(lives.any()).then(digest.filter(~is_reversal).last())
+            ).alias("rule_digest"),
+        )
+    )
 
 
 def _of(made: Generated, pks: pl.Series) -> Generated:

@@ -82,6 +82,7 @@ def save(connection: Connection, made: GeneratedSet, at: datetime) -> None:
 
     The connection must be in a writing transaction.
     """
+    _lock(connection, made.pks)
     before = _vouchers_before(connection, made.pks)
     standing = _standing(connection, made.book, made.pks)
     is_sent = ~pl.col("status").is_in(_OURS)
@@ -114,6 +115,18 @@ def save(connection: Connection, made: GeneratedSet, at: datetime) -> None:
     bulk.insert(connection, t.journal_line, lines.drop("document_pk", "event"))
     _file_dispositions(connection, free, vouchers, made.no_voucher)
     _file_problems(connection, made, free["document_pk"].to_list(), at)
+
+
+def _lock(connection: Connection, pks: Sequence[int]) -> None:
+    """Keep others from sending these vouchers or filing these documents until we are done; SQLite's writers wait anyway.
+
+    Documents before vouchers, each by id, as everywhere: so nobody waits in a circle.
+    """
+    if connection.dialect.name == "postgresql":
+        d, v = t.source_document, t.voucher
+        for key, column in ((d.c.id, d.c.id), (v.c.document_pk, v.c.id)):
+            locked = select(column).where(bulk.among(connection, key, pks)).order_by(column)
+            connection.execute(locked.with_for_update()).all()
 
 
 def voucher_key(book: str) -> pl.Expr:

@@ -14,6 +14,7 @@ from include.domain.problems import Stage
 from include.domain.voucher import VoucherStatus
 from include.store import bulk
 from include.store import tables as t
+from include.store.corrections import Relation
 
 NOT_STANDING = (VoucherStatus.CANCELLED, VoucherStatus.REJECTED)
 """Such vouchers are in no ledger and will not be sent as they are."""
@@ -65,10 +66,10 @@ def of_digests(digests: Iterable[str]) -> ColumnElement[bool]:
     return t.source_document.c.id.in_(select(v.c.document_pk).where(of_digest))
 
 
-def rule_digests(connection: Connection, condition: ColumnElement[bool]) -> list[str]:
-    """The rule sets under which vouchers of these documents were made, standing ones or not."""
+def rule_digests(connection: Connection, book: str, condition: ColumnElement[bool]) -> list[str]:
+    """The rule sets under which vouchers of these documents of a book were made, standing ones or not."""
     d, v = t.source_document, t.voucher
-    ever = list(connection.scalars(select(v.c.rule_digest).distinct()))
+    ever = list(connection.scalars(select(v.c.rule_digest).where(v.c.book == book).distinct()))
     if len(ever) <= 1:
         return ever  # far quicker than looking each document up
     its = v.c.document_pk.in_(select(d.c.id).where(condition))
@@ -76,7 +77,8 @@ def rule_digests(connection: Connection, condition: ColumnElement[bool]) -> list
 
 
 def unmade(connection: Connection, condition: ColumnElement[bool]) -> pl.Series:
-    """Of these documents, those for which nothing stands although no rule says that they make no voucher.
+    """Of these documents, those for which nothing stands, or only what is reversed, although no rule says that they make
+    no voucher.
 
     Two lists and their difference: databases do worse, each in its own way.
     """
@@ -85,8 +87,17 @@ def unmade(connection: Connection, condition: ColumnElement[bool]) -> pl.Series:
     if speaking.is_empty():
         return speaking
     between = v.c.document_pk.between(speaking[0], speaking[-1])
+    other = v.alias()
+    undone = select(other.c.original_id).where(
+        other.c.relation == Relation.REVERSAL,
+        other.c.status.not_in(NOT_STANDING),
+        other.c.original_id.is_not(None),
+    )
     stands = bulk.read(
-        connection, select(v.c.document_pk.label("id")).where(between, v.c.status.not_in(NOT_STANDING))
+        connection,
+        select(v.c.document_pk.label("id")).where(
+            between, v.c.status.not_in(NOT_STANDING), v.c.relation != Relation.REVERSAL, v.c.id.not_in(undone)
+        ),
     )
     return speaking.to_frame().join(stands, on="id", how="anti")["id"].sort()
 

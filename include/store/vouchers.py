@@ -150,7 +150,8 @@ class Vouchers:
 
         A voucher is left out that is no longer in one of these states, or whose document is not accepted any
         more: another run may have changed either since the batch was read. So is a replacement while the reversal
-        of what it replaces is not in the ledger: both must never count there.
+        of what it replaces is not in the ledger, and any voucher of a document that still has a reversal to be sent:
+        both must never count there.
         """
         v, d, other = t.voucher, t.source_document, t.voucher.alias()
         is_reversed = exists().where(
@@ -158,9 +159,18 @@ class Vouchers:
             other.c.relation == Relation.REVERSAL,
             other.c.status == VoucherStatus.POSTED,
         )
+        waits_for_a_reversal = exists().where(
+            other.c.document_pk == v.c.document_pk,
+            other.c.relation == Relation.REVERSAL,
+            other.c.status.not_in([VoucherStatus.POSTED, VoucherStatus.CANCELLED]),
+        )
         now = self.clock.now()
         with writing(self.engine) as connection:
             leases.check(connection, lease, now)
+            if connection.dialect.name == "postgresql":  # documents before vouchers, as in generated.save
+                its = select(v.c.document_pk).where(v.c.id.in_(ids))
+                documents = select(d.c.id).where(d.c.id.in_(its)).order_by(d.c.id)
+                connection.execute(documents.with_for_update()).all()
             may_go = connection.scalars(
                 select(v.c.id)
                 .join(d, d.c.id == v.c.document_pk)
@@ -170,8 +180,10 @@ class Vouchers:
                     d.c.is_current,
                     d.c.disposition == Disposition.ACCEPTED,
                     or_(v.c.relation != Relation.REPLACEMENT, is_reversed),
+                    or_(v.c.relation == Relation.REVERSAL, ~waits_for_a_reversal),
                 )
-                .with_for_update()
+                .order_by(v.c.id)
+                .with_for_update(of=v)
             ).all()
             batch = load(connection, may_go)
             if not batch:
@@ -189,14 +201,37 @@ class Vouchers:
             )
         return batch
 
-    def settle(self, lease: Lease, settlements: Sequence[Settlement], step: str = "outcome") -> None:
-        """Record what became of vouchers, with an attempt each and an audit event for those now in the ledger."""
+    def settle(
+        self,
+        lease: Lease,
+        settlements: Sequence[Settlement],
+        step: str = "outcome",
+        *,
+        only: Collection[VoucherStatus] = tuple(VoucherStatus),
+    ) -> list[Settlement]:
+        """Record what became of vouchers, with an attempt each and an audit event for those now in the ledger.
+
+        A voucher that is not in one of the states `only` any more is left as it is; returns what was recorded.
+        """
         if not settlements:
-            return
+            return []
         v = t.voucher
         now = self.clock.now()
         with writing(self.engine) as connection:
             leases.check(connection, lease, now)
+            still = {
+                pk
+                for part in chunks([s.id for s in settlements])
+                for pk in connection.scalars(
+                    select(v.c.id)
+                    .where(v.c.id.in_(part), v.c.status.in_(list(only)))
+                    .order_by(v.c.id)
+                    .with_for_update()
+                )
+            }
+            settlements = [s for s in settlements if s.id in still]
+            if not settlements:
+                return []
             digests = {
                 row.id: row.content_digest or ""
                 for part in chunks([s.id for s in settlements])
@@ -255,6 +290,7 @@ class Vouchers:
                 ],
                 now,
             )
+        return list(settlements)
 
     def file_problems(
         self, book: str, stage: Stage, found: Mapping[int, Sequence[Problem]], quarantine: Collection[int]
