@@ -22,6 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from include.connections import Resolver
 from include.domain.errors import FixConfig
@@ -104,7 +105,7 @@ def show(value: Any, *, as_json: bool, rows: Any) -> None:
         return
     table = Table(show_header=False)
     for name, item in (rows if isinstance(rows, dict) else rows.as_dict()).items():
-        table.add_row(name, str(item))
+        table.add_row(Text(name), Text(str(item)))
     Console().print(table)
 
 

@@ -89,7 +89,8 @@ def read_model(path: Path, model: type[Model], problems: list[str]) -> tuple[Mod
             f"{path}: 无法读取，检查文件权限 / cannot be read, check who may read it: {error.strerror}"
         )
     except marks.MarkedYamlError as error:
-        problems.append(f"{path}:{error.line}: 不是有效的 YAML / not valid YAML: {error}")
+        zh, _, en = str(error).partition(" / ")
+        problems.append(f"{path}:{error.line}: 不是有效的 YAML：{zh} / not valid YAML: {en or zh}")
     except ValidationError as error:
         found = [_explain(path, marked, model, detail) for detail in error.errors()]
         problems += capped(path, list(dict.fromkeys(found)))

@@ -124,7 +124,8 @@ class InvoiceClaim:
 
     `tax` is the tax printed on the whole of it, or what the OA takes for deductible; where `total` is not known, what
     the OA states for this claim. `exempt` is the part of the total that bears
-    no VAT, such as the civil aviation fund; `occurred_on` the day of issue or travel; `is_named` whether the
+    no VAT, such as the civil aviation fund; `is_tax_of_claim` says that the tax is this claim's own, although more of the
+    invoice may be claimed elsewhere; `occurred_on` the day of issue or travel; `is_named` whether the
     traveller's identity is on it. None where the OA does not say.
     """
 
@@ -137,6 +138,7 @@ class InvoiceClaim:
     exempt: int | None = None
     occurred_on: date | None = None
     is_named: bool | None = None
+    is_tax_of_claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, Table, and_, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, String, Table, and_, case, func, select
 
 from include.domain.document import DUE_STATUSES, BookRole, Disposition
 from include.quality.scope import DocumentScope
@@ -59,7 +59,8 @@ def invoice_rows(scope: DocumentScope, chosen: Table) -> Select[Any]:
             func.sum(within_limit(i.c.claimed_minor)).label("claimed"),
             func.count().label("entries"),
             func.count(i.c.claimed_minor).label("known_entries"),
-            func.max(within_limit(i.c.total_minor)).label("total"),
+            # A total of zero says nothing: then an earlier use of the invoice is what counts.
+            func.max(func.nullif(within_limit(i.c.total_minor), 0, type_=BigInteger)).label("total"),
             func.min(i.c.line_no).label("line_no"),
         )
         .select_from(i)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -110,7 +111,7 @@ def answers_of(it: Derivation, table: CoveredValues, scope: Scope) -> Table:
         [
             {f"k{n}": value for n, value in enumerate(key[:-1])}
             | {"day": key[-1]}
-            | _said(table, key, answer)
+            | _said(table, key, answer, it.requirements.decimals)
             for key, answer in zip(keys, said, strict=True)
         ],
     )
@@ -120,8 +121,15 @@ def answers_of(it: Derivation, table: CoveredValues, scope: Scope) -> Table:
     return staged
 
 
-def _said(table: CoveredValues, key: Sequence[Any], answer: RowAnswer) -> dict[str, Any]:
-    values = list(zip(table.facts, key[:-1], strict=True))
+def _said(table: CoveredValues, key: Sequence[Any], answer: RowAnswer, decimals: int) -> dict[str, Any]:
+    """An answer as a staged row; amounts are told in major units, as the table is written."""
+    values = [
+        (
+            fact,
+            Decimal(value).scaleb(-decimals) if fact in table.amount_facts and value is not None else value,
+        )
+        for fact, value in zip(table.facts, key[:-1], strict=True)
+    ]
     return {
         "status": answer.status,
         "kinds": None if answer.kinds is None else "".join(f",{k}" for k in sorted(answer.kinds)) + ",",

@@ -132,7 +132,11 @@ class Whole:
             zero(within_limit(d.c.company_paid_minor)),
         )
         difference, weight = self._difference(on)
-        books_nothing = weight == 0
+        books_nothing: ColumnElement[bool] = weight == 0
+        if self.requirements.tax_is_computed and any(
+            e.measure == "deductible_tax" for e in self.event.entries
+        ):
+            books_nothing = false()  # what the rules work out from the invoices is not known here
         lacks_lines: ColumnElement[bool] = false()
         if any(entry.scope == "line" for entry in self.event.entries):
             lacks_lines = and_(lines.c.document_pk.is_(None), or_(books_nothing, difference != 0))

@@ -7,7 +7,7 @@ import polars as pl
 from include.domain.money import MAX_MINOR, currency_decimals
 from include.domain.problems import ProblemOwner
 from include.domain.voucher import Side
-from include.rules.findings import document_en, document_zh, findings, words
+from include.rules.findings import document_en, document_zh, findings, major, words
 from include.rules.ruleset import RuleSet
 from include.settings import Book
 
@@ -77,7 +77,7 @@ def _foreign(journal: pl.DataFrame) -> pl.DataFrame:
 
 def voucher_problems(vouchers: pl.DataFrame, journal: pl.DataFrame, book: Book) -> list[pl.DataFrame]:
     debit, credit = pl.col("debit_minor"), pl.col("credit_minor")
-    difference = debit - credit
+    difference, decimals = debit - credit, currency_decimals(book.currency)
     amounts = [pl.col("amount"), pl.col("transaction")]
     too_large = pl.any_horizontal(amount.abs() > MAX_MINOR for amount in amounts)
     other_sign = pl.col("amount").sign() * pl.col("transaction").sign() < 0
@@ -115,15 +115,15 @@ def voucher_problems(vouchers: pl.DataFrame, journal: pl.DataFrame, book: Book) 
             "rules.unbalanced",
             where=words("voucher:", pl.col("event")),
             zh=words(
-                "凭证借贷不平：借 ", _major(debit, book), "，贷 ", _major(credit, book), "，差额 ", _major(difference, book),
+                "凭证借贷不平：借 ", major(debit, decimals), "，贷 ", major(credit, decimals), "，差额 ", major(difference, decimals),
                 f" {book.currency}",
                 pl.when(foreign != 0).then(words("，原币差额（最小单位）", foreign)).otherwise(pl.lit("")),
                 document_zh(),
                 "。请核对单据总额、明细、核销与支付金额，或模板的各行。",
             ),
             en=words(
-                "the voucher does not balance: debit ", _major(debit, book), ", credit ", _major(credit, book),
-                ", difference ", _major(difference, book), f" {book.currency}",
+                "the voucher does not balance: debit ", major(debit, decimals), ", credit ", major(credit, decimals),
+                ", difference ", major(difference, decimals), f" {book.currency}",
                 pl.when(foreign != 0).then(words(", foreign (minor units) ", foreign)).otherwise(pl.lit("")),
                 document_en(),
                 ". Check the document's total, lines, write-off and payment, or the lines of the template.",
@@ -131,14 +131,3 @@ def voucher_problems(vouchers: pl.DataFrame, journal: pl.DataFrame, book: Book) 
             owner=ProblemOwner.FINANCE,
         ),
     ]  # fmt: skip
-
-
-def _major(minor: pl.Expr, book: Book) -> pl.Expr:
-    """Minor units as decimal text, without floats: -1230 is `-12.30`."""
-    decimals = currency_decimals(book.currency)
-    sign = pl.when(minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
-    digits = minor.abs().cast(pl.String).str.pad_start(decimals + 1, "0")
-    if decimals == 0:
-        return words(sign, digits)
-    whole = digits.str.head(digits.str.len_chars() - decimals)
-    return words(sign, whole, ".", digits.str.tail(decimals))

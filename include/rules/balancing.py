@@ -7,7 +7,9 @@ lines, and the total is what was written off, paid by the company and is payable
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from fractions import Fraction
 
 from include.domain.voucher import Side
@@ -57,6 +59,7 @@ def _check(ruleset: RuleSet, template: Template, decimals: int) -> Finding | Non
             "条件太多，无法证明借贷平衡；请拆分模板",
             "too many conditions to prove that it balances; split the template",
             {},
+            decimals,
         )
     depends: Finding | None = None
     for case in cases(wholes, decimals, fixed):
@@ -66,7 +69,7 @@ def _check(ruleset: RuleSet, template: Template, decimals: int) -> Finding | Non
         left = linear.reduced(difference, equations)
         if not left:
             continue
-        if not linear.reduced(_exact(left, spec), equations):
+        if not linear.reduced(_exact(left), equations):
             return _finding(
                 ruleset,
                 template,
@@ -75,8 +78,10 @@ def _check(ruleset: RuleSet, template: Template, decimals: int) -> Finding | Non
                 "几个 fraction 各自四舍五入，合计可能差一分：把其中一行改为 measure 加 less，取其余额",
                 "fractions are rounded one by one and may miss a cent together: let one line take the rest with `less`",
                 case,
+                decimals,
             )
-        if any(name.startswith("document.properties.") for name in left):
+        of_the_form = [name for name in left if name.startswith("document.properties.")]
+        if of_the_form and len(left) > 1:  # one alone can only be zero, and then its line is not made
             depends = depends or _finding(
                 ruleset,
                 template,
@@ -85,6 +90,7 @@ def _check(ruleset: RuleSet, template: Template, decimals: int) -> Finding | Non
                 f"仅当单据自身的金额满足 {_told(left)} = 0 时平衡；不满足的单据将被隔离",
                 f"balances only for documents whose own amounts satisfy {_told(left)} = 0; others are quarantined",
                 case,
+                decimals,
             )
             continue
         return _finding(
@@ -92,9 +98,11 @@ def _check(ruleset: RuleSet, template: Template, decimals: int) -> Finding | Non
             template,
             "rules.cannot_balance",
             Severity.ERROR,
-            f"借方减贷方总是剩下 {_told(left)}：核对各行的 side、measure、red 和 when",
-            f"debits minus credits always leave {_told(left)}: check side, measure, red and when of its lines",
+            f"借方减贷方总是剩下 {_told(left)}：没有对方分录？核对各行的 side、measure、red、when，是否漏写 less",
+            f"debits minus credits always leave {_told(left)}, with nothing against it: check side, measure, red and when of its "
+            "lines, and whether `less` is missing",
             case,
+            decimals,
         )
     return depends
 
@@ -117,13 +125,13 @@ def _difference(spec: VoucherTemplate, case: Case, decimals: int) -> tuple[Form,
             whole = {**case, **part}
             if holds(_of_scope(entry, entry.for_each), whole, decimals):
                 total = linear.plus(total, _amount(spec, entry, whole, f"[{index}]", decimals), sign)
-    return total, _equations(case, parts)
+    return total, [*_equations(case, parts), *_shares_of_documents(spec, len(parts[Scope.LINE]))]
 
 
 def _amount(spec: VoucherTemplate, entry: Entry, case: Case, index: str, decimals: int) -> Form:
     """What an entry takes of one thing, as a form."""
     if entry.fraction is not None:
-        return linear.one(f"fraction of {entry.name}{index}")
+        return linear.one(_share(entry, index))
     amount = _measure(entry, index)
     for other in spec.less_of(entry):
         if holds(other.when, case, decimals):
@@ -169,14 +177,26 @@ def _equations(case: Case, parts: Mapping[Scope, list[Case]]) -> list[Form]:
         ("has_company_paid", ["company_paid"]),
         ("has_payable", ["payable", "refund"]),
     ):
-        if case.get(f"document.{flag}") == "no":
+        amount = case.get(f"document.{flag.removeprefix('has_').replace('write_off', 'written_off')}")
+        if case.get(f"document.{flag}") == "no" or amount == 0:
             equations += [linear.one(name) for name in names]
+    payable = case.get("document.payable")
+    if isinstance(payable, int):  # what is payable is the one or the other
+        equations.append(linear.one("refund" if payable > 0 else "payable"))
     if case.get("document.has_write_off") == case.get("document.has_company_paid") == "no":
         equations.append(linear.one("refund"))  # a total is not negative, so nothing can be left to return
     for path, value in case.items():
         if path.startswith("document.properties.") and value is None:
             equations.append(linear.one(path))
     return equations
+
+
+def _shares_of_documents(spec: VoucherTemplate, classes: int) -> Iterator[Form]:
+    """A fraction of all lines is rounded once for the document, so it is the same fraction of the document's amount."""
+    for entry in spec.lines:
+        if entry.fraction is not None and entry.for_each is Scope.LINE and not _of_scope(entry, Scope.LINE):
+            whole = entry.model_copy(update={"for_each": Scope.DOCUMENT})
+            yield _sum(_share(whole, ""), (_share(entry, f"[{index}]") for index in range(classes)))
 
 
 def _sum(whole: str, parts: Iterator[str]) -> Form:
@@ -187,18 +207,30 @@ def _sum(whole: str, parts: Iterator[str]) -> Form:
     return result
 
 
-def _exact(left: Form, spec: VoucherTemplate) -> Form:
+_SHARE = re.compile(r"(?P<ratio>[0-9]+/[0-9]+) of (?P<amounts>[^|]+)\|.*", re.DOTALL)
+
+
+def _share(entry: Entry, index: str) -> str:
+    """The name of a fraction of an amount. Entries that take the same of the same things, under the same conditions, are
+    rounded alike and have one name.
+    """
+    measure = " ".join(f"{name}*{value}" for name, value in sorted(_measure(entry, index).items()))
+    when = sorted((path, predicate.model_dump_json()) for path, predicate in entry.when.items())
+    ratio = Fraction(*(entry.fraction or Decimal(0)).as_integer_ratio())
+    return f"{ratio.numerator}/{ratio.denominator} of {measure}|{entry.for_each} {when}"
+
+
+def _exact(left: Form) -> Form:
     """The form with fractions as if nothing were rounded."""
     result: Form = {}
-    by_name = {entry.name: entry for entry in spec.lines}
     for name, value in left.items():
-        entry_name, bracket, index = name.removeprefix("fraction of ").partition("[")
-        entry = by_name.get(entry_name)
-        if entry is not None and entry.fraction is not None and name.startswith("fraction of "):
-            ratio = Fraction(*entry.fraction.as_integer_ratio())
-            result = linear.plus(result, _measure(entry, bracket + index), value * ratio)
-        else:
+        match = _SHARE.fullmatch(name)
+        if match is None:
             result = linear.plus(result, {name: value})
+            continue
+        parts = (part.rpartition("*") for part in match["amounts"].split(" "))
+        amounts = {amount: Fraction(times) for amount, _, times in parts}
+        result = linear.plus(result, amounts, value * Fraction(match["ratio"]))
     return result
 
 
@@ -222,7 +254,7 @@ def _told(left: Form) -> str:
     """A form for people: `明细金额 / line gross − 可抵扣税额 / deductible tax`, each kind of amount once."""
     by_kind: dict[str, Fraction] = {}
     for name, value in left.items():
-        by_kind.setdefault(name.partition("[")[0], value)
+        by_kind.setdefault(name.partition("|")[0].partition("[")[0], value)
     parts: list[str] = []
     for name, value in sorted(by_kind.items()):
         sign = "− " if value < 0 else "+ " if parts else ""
@@ -232,10 +264,17 @@ def _told(left: Form) -> str:
 
 
 def _finding(
-    ruleset: RuleSet, template: Template, code: str, severity: Severity, zh: str, en: str, case: Case
+    ruleset: RuleSet,
+    template: Template,
+    code: str,
+    severity: Severity,
+    zh: str,
+    en: str,
+    case: Case,
+    decimals: int,
 ) -> Finding:
-    when_zh = f"（当 {shown(case)}）" if case else ""
-    when_en = f" (when {shown(case)})" if case else ""
+    when_zh = f"（当 {shown(case, decimals)}）" if case else ""
+    when_en = f" (when {shown(case, decimals)})" if case else ""
     return Finding(
         code=code,
         severity=severity,
@@ -243,5 +282,5 @@ def _finding(
         line=template.line,
         zh=f"模板 {template.spec.id!r}：{zh}{when_zh}",
         en=f"template {template.spec.id!r}: {en}{when_en}",
-        witness=shown(case),
+        witness=shown(case, decimals),
     )

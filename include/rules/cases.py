@@ -7,6 +7,7 @@ that is missing, and any other value. Whatever holds for one member of each clas
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import product
 
 from include.rules import facts
@@ -33,7 +34,9 @@ def cases(conditions: Sequence[When], decimals: int, fixed: Mapping[str, Sequenc
     paths = sorted(by_path)
     values = [fixed.get(path) or classes(path, by_path[path], decimals) for path in paths]
     for combination in product(*values):
-        yield dict(zip(paths, combination, strict=True))
+        case = dict(zip(paths, combination, strict=True))
+        if _is_possible(case):
+            yield case
 
 
 def count(conditions: Sequence[When], decimals: int, fixed: Mapping[str, Sequence[Value]]) -> int:
@@ -75,8 +78,8 @@ def holds(when: When, case: Case, decimals: int) -> bool:
     return all(_holds(p, case[path], decimals) for path, p in when.items() if path in case)
 
 
-def shown(case: Case) -> str:
-    """A case for people: `document.supplier 缺失 / missing, document.payment_channel = 'ERP'`."""
+def shown(case: Case, decimals: int) -> str:
+    """A case for people, amounts in major units: `document.gross = 99.99, document.supplier <missing>`."""
     parts = []
     for path, value in sorted(case.items()):
         if value is None:
@@ -85,9 +88,23 @@ def shown(case: Case) -> str:
             parts.append(f"{path} <other>")
         elif isinstance(value, str) and value.endswith(ANY_OTHER):
             parts.append(f"{path} = {value.removesuffix(ANY_OTHER)}*")
+        elif isinstance(value, int):
+            parts.append(f"{path} = {Decimal(value).scaleb(-decimals):f}")
         else:
             parts.append(f"{path} = {value}")
     return ", ".join(parts)
+
+
+def _is_possible(case: Case) -> bool:
+    """Whether flags agree with the amounts that they speak of."""
+    for flag, column in facts.FLAGS.items():
+        says, amount = (
+            case.get(f"document.{flag}"),
+            case.get(f"document.{column.removesuffix('_minor')}", "?"),
+        )
+        if says is not None and amount != "?" and (says == "yes") != bool(amount):
+            return False
+    return True
 
 
 def _beside_bounds(predicates: Iterable[Predicate], decimals: int) -> set[int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 from include.rules.cases import Case, cases, count, holds, shown
-from include.rules.proofs import Finding, Severity
+from include.rules.proofs import Finding, Severity, listed
 from include.rules.ruleset import RuleSet, Template
 
 MOST_CASES = 20_000
@@ -49,6 +49,7 @@ def _check_kind(ruleset: RuleSet, kind: str, decimals: int) -> Iterator[Finding]
         )
         return
     told: set[tuple[str, ...]] = set()
+    gaps: list[Finding] = []
     for case in cases(conditions, decimals, {"document.kind": [kind]}):
         for number, (start, end) in enumerate(spans):
             fitting = [t for t in templates if holds(t.spec.when, case, decimals) and _lasts(t, start, end)]
@@ -56,13 +57,13 @@ def _check_kind(ruleset: RuleSet, kind: str, decimals: int) -> Iterator[Finding]
                 names = tuple(t.trace_name for t in several)
                 if names not in told:
                     told.add(names)
-                    yield _overlap(ruleset, several, case, start)
-            # Before the first and after the last day that any of them names, no rule is a decision.
-            is_outside = len(spans) > 1 and number in (0, len(spans) - 1)
-            key = ("gap", shown(case), str(start))
-            if not fitting and not is_outside and key not in told:
-                told.add(key)
-                yield _gap(ruleset, templates, kind, case, start, end)
+                    yield _overlap(ruleset, several, case, start, decimals)
+            # Before any of them begins and after all have ended, no rule is a decision.
+            is_end = number in (0, len(spans) - 1)
+            is_outside = is_end and not any(_lasts(t, start, end) for t in templates)
+            if not fitting and not is_outside:
+                gaps.append(_gap(ruleset, templates, kind, case, (start, end), decimals))
+    yield from listed(gaps)
 
 
 def _clashes(fitting: Sequence[Template]) -> Iterator[list[Template]]:
@@ -75,38 +76,47 @@ def _clashes(fitting: Sequence[Template]) -> Iterator[list[Template]]:
         yield [*silent, *(t for t in fitting if t.spec.no_voucher is None)]
 
 
-def _overlap(ruleset: RuleSet, several: Sequence[Template], case: Case, start: date) -> Finding:
+def _overlap(
+    ruleset: RuleSet, several: Sequence[Template], case: Case, start: date, decimals: int
+) -> Finding:
+    when = _when(case, start, _LAST, decimals)
     others = "、".join(f"{t.spec.id!r}（{t.file} 第 {t.line} 行）" for t in several[1:])
     return _finding(
         ruleset,
         several[0],
         "rules.template_overlap",
         Severity.ERROR,
-        f"与 {others} 会同时适合同一单据（{_when(case, start)}）：让它们的 when 或有效期互不重叠",
-        f"fits the same document as {', '.join(t.spec.id for t in several[1:])} ({_when(case, start)}): write their "
+        f"与 {others} 会同时适合同一单据（{when}）：让它们的 when 或有效期互不重叠",
+        f"fits the same document as {', '.join(t.spec.id for t in several[1:])} ({when}): write their "
         "conditions or dates so that one fits",
-        shown(case),
+        shown(case, decimals),
     )
 
 
 def _gap(
-    ruleset: RuleSet, templates: Sequence[Template], kind: str, case: Case, start: date, end: date
+    ruleset: RuleSet,
+    templates: Sequence[Template],
+    kind: str,
+    case: Case,
+    span: tuple[date, date],
+    decimals: int,
 ) -> Finding:
+    when = _when(case, *span, decimals)
     return _finding(
         ruleset,
         templates[0],
         "rules.template_gap",
         Severity.ERROR,
-        f"{kind} 类单据在 {_when(case, start, end)} 时没有模板适合：补一个模板，或写明 no_voucher 的原因",
-        f"no template fits documents of kind {kind} when {_when(case, start, end)}: add one, or one with no_voucher and why",
-        shown(case),
+        f"{kind} 类单据在 {when} 时没有模板适合：补一个模板，或写明 no_voucher 的原因",
+        f"no template fits documents of kind {kind} when {when}: add one, or one with no_voucher and why",
+        shown(case, decimals),
     )
 
 
-def _when(case: Case, start: date, end: date = _LAST) -> str:
+def _when(case: Case, start: date, end: date, decimals: int) -> str:
     days = [] if start == _FIRST else [f"date ≥ {start}"]
     days += [] if end == _LAST else [f"date ≤ {end}"]
-    return ", ".join([*([shown(case)] if case else []), *days]) or "*"
+    return ", ".join([*([shown(case, decimals)] if case else []), *days]) or "*"
 
 
 def _spans(templates: Sequence[Template]) -> list[tuple[date, date]]:

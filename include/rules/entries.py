@@ -204,7 +204,7 @@ def _with_account(
     frame = answered(table, frame, decimals)
     resolved = pl.col("account").is_not_null() & pl.col("rows").is_null()
     problems = unresolved(
-        frame.filter(~resolved), table, (entry_zh(template, index), entry_en(template, index))
+        frame.filter(~resolved), table, (entry_zh(template, index), entry_en(template, index)), decimals
     )
     return frame.filter(resolved), problems
 

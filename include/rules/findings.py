@@ -91,13 +91,28 @@ def entry_en(template: Template, index: int) -> str:
     return f"{template.file} line {template.entry_lines[index]}, template {template.spec.id!r}"
 
 
-def shown_facts(paths: list[str], labels: dict[str, str]) -> pl.Expr:
-    """`费用类型 line.fee_type = 'FT03'（打车），…`, with labels by the last part of a fact's name; none for English."""
+def major(minor: pl.Expr, decimals: int) -> pl.Expr:
+    """Minor units as decimal text, without floats: -1230 is `-12.30`."""
+    sign = pl.when(minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    digits = minor.abs().cast(pl.String).str.pad_start(decimals + 1, "0")
+    if decimals == 0:
+        return words(sign, digits)
+    whole = digits.str.head(digits.str.len_chars() - decimals)
+    return words(sign, whole, ".", digits.str.tail(decimals))
+
+
+def shown_facts(paths: list[str], labels: dict[str, str], decimals: int) -> pl.Expr:
+    """`费用类型 line.fee_type = 'FT03'（打车），…`, with labels by the last part of a fact's name; none for English. Amounts
+    are in major units, as tables are written.
+    """
     parts: list[str | pl.Expr] = []
     separator, opening, closing = ("，", "（", "）") if labels else (", ", " (", ")")
     for index, path in enumerate(paths):
         label = labels.get(path.rpartition(".")[2], "")
-        parts += [(separator if index else ""), f"{label} {path} = ".lstrip(), "'", pl.col(path), "'"]
+        fact = facts.fact(path)
+        is_amount = fact is not None and fact.type is facts.FactType.AMOUNT
+        value = major(pl.col(path), decimals) if is_amount else pl.col(path)
+        parts += [(separator if index else ""), f"{label} {path} = ".lstrip(), "'", value, "'"]
         if facts.is_reference(path):
             name = pl.col(f"{path}#name")
             is_told = name.is_not_null() & (name != pl.col(path).cast(pl.String))
@@ -105,7 +120,9 @@ def shown_facts(paths: list[str], labels: dict[str, str]) -> pl.Expr:
     return words(*parts)
 
 
-def unresolved(frame: pl.DataFrame, table: DecisionTable, who: tuple[str, str]) -> list[pl.DataFrame]:
+def unresolved(
+    frame: pl.DataFrame, table: DecisionTable, who: tuple[str, str], decimals: int
+) -> list[pl.DataFrame]:
     """Rows of `lookup.answered` for which a table has no row, or several that are equally good.
 
     `who` asks, in Chinese and in English; the frame has the columns of `findings` and `document.code#name` too.
@@ -114,7 +131,7 @@ def unresolved(frame: pl.DataFrame, table: DecisionTable, who: tuple[str, str]) 
         return []
     none, several = frame.filter(pl.col("account").is_null()), frame.filter(pl.col("account").is_not_null())
     paths, file = [fact.path for fact in table.conditions], table.shown
-    shown_zh, shown_en = shown_facts(paths, WORDS), shown_facts(paths, {})
+    shown_zh, shown_en = shown_facts(paths, WORDS, decimals), shown_facts(paths, {}, decimals)
     key = words(*(part for path in paths for part in (f":{path}=", pl.col(path))))
     return [
         findings(

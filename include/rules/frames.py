@@ -78,6 +78,7 @@ INVOICES: Schema = {
     "exempt_minor": pl.Int64,
     "occurred_on": pl.Date,
     "is_named": pl.Boolean,
+    "is_tax_of_claim": pl.Boolean,
 }
 """Of source_invoice."""
 

@@ -37,7 +37,7 @@ def with_input_vat(
     """
     claims = answered(table, _claims(documents, lines, invoices), decimals)
     is_resolved = pl.col("account").is_not_null() & pl.col("rows").is_null()
-    problems = unresolved(claims.filter(~is_resolved), table, _WHO)
+    problems = unresolved(claims.filter(~is_resolved), table, _WHO, decimals)
     taxed = _taxed(claims.filter(is_resolved))
     problems.append(_unknown(taxed, table))
     sums = (
@@ -103,7 +103,8 @@ def _taxed(claims: pl.DataFrame) -> pl.DataFrame:
         (pl.col("total").fill_null(0) != 0).alias("is_measured"), pl.col("tax").alias("printed")
     )
     # Without its total an invoice cannot be prorated: then each claim stands for itself.
-    is_shared = pl.col("is_measured") & (pl.col("invoice_id") != "")
+    is_own = (pl.col("account") == PRINTED) & pl.col("is_tax_of_claim").fill_null(False)
+    is_shared = pl.col("is_measured") & (pl.col("invoice_id") != "") & ~is_own
     claims = claims.with_columns(
         pl.when(is_shared).then(pl.col("invoice_id")).otherwise(pl.lit("")).alias("invoice"),
         pl.when(is_shared).then(0).otherwise(pl.col("seq")).alias("alone"),
@@ -141,8 +142,9 @@ def _due() -> pl.Expr:
     left_out = pl.when(is_measured).then(_half_up(exempt * size, whole)).otherwise(exempt)
     base = pl.max_horizontal(size - left_out, _ZERO)
     fare = _half_up(base * pl.col("numerator"), pl.col("denominator")) * pl.col("direction")
-    # An invoice whose total is not known has the tax that the OA states for this claim of it.
-    by_print = pl.when(is_measured & (printed != 0)).then(share).otherwise(printed)
+    # Where its total or its own tax is not known, an invoice has the tax that the OA states for this claim of it.
+    is_whole = is_measured & ~pl.col("is_tax_of_claim").fill_null(False)
+    by_print = pl.when(is_whole & (printed != 0)).then(share).otherwise(printed)
     return (
         pl.when(pl.col("account") == NONE)
         .then(_ZERO)

@@ -12,7 +12,7 @@ from include.rules.regions import Box, Value
 from include.rules.tables import MISSING, CellKind
 from include.rules.uses import DATE, Model, Use, named
 
-SHOWN = 8
+SHOWN = 50
 """So many values or rows are written out; of more, the first ones and how many there are."""
 
 

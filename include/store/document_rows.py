@@ -94,6 +94,7 @@ def invoice_rows(pk: int, document: SourceDocument) -> Iterator[dict[str, Any]]:
             "exempt_minor": invoice.exempt,
             "occurred_on": invoice.occurred_on,
             "is_named": invoice.is_named,
+            "is_tax_of_claim": invoice.is_tax_of_claim,
         }
 
 

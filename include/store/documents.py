@@ -232,7 +232,7 @@ class Documents:
                 left.c.document_id == v.c.document_id,
                 left.c.book == v.c.book,
                 left.c.is_current,
-                left.c.role == BookRole.LEFT,
+                left.c.role != BookRole.HOME,  # it may keep a share of what it booked whole
             ),
             exists().where(posted.c.id == v.c.document_pk, posted.c.role != BookRole.SHARE),
         )
@@ -304,6 +304,7 @@ class Documents:
         looked_at = and_(
             d.c.book == book,
             d.c.is_current,
+            d.c.role != BookRole.LEFT,
             d.c.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED]),
             d.c.id <= checked_until,
             in_scope(scope),

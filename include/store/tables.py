@@ -28,6 +28,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -172,6 +173,13 @@ source_invoice = Table(
     Column("exempt_minor", BigInteger, comment="the part of the total that bears no VAT"),
     Column("occurred_on", Date, comment="day of issue or travel"),
     Column("is_named", Boolean, comment="the traveller's identity is on it"),
+    Column(
+        "is_tax_of_claim",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the tax is the claim's own, not the whole invoice's",
+    ),
     Index("ix_source_invoice_invoice_id", "invoice_id"),
 )
 

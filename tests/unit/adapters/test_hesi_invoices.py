@@ -191,3 +191,13 @@ def test_what_the_invoice_pages_say_makes_no_new_revision() -> None:
         for known in ({}, {"I1": InvoiceFacts("train", 10_000, 826, 10, date(2025, 9, 30), True)})
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("field", ["E_税额", f"{AIR}民航发展基金"])
+def test_an_amount_that_is_given_and_cannot_be_read_is_a_problem_of_the_line(field: str) -> None:
+    known = {"I1": facts("flightItinerary", VENDOR_ITINERARY | {field: {"standard": "50.005"}})}
+    held = {"type": "exist", "invoices": [{"invoiceId": "I1", "taxAmount": money("2.00")}]}
+    payload = expense(line("50.00", invoiceForm=held), total="50.00")
+    (problem,) = mapped(payload, "expense", mapping_context(known)).problems
+    assert (problem.code, problem.line_no) == ("line.invoice.unreadable", 1)
+    assert "I1" in problem.zh

@@ -67,6 +67,13 @@ BALANCED = {
     "a share under a condition": "side: debit, measure: gross\n"
     "side: credit, measure: gross, fraction: 0.2, when: {document.supplier: not_missing}\n"
     "side: credit, measure: gross, less: [l1]",
+    "the same share on both sides": "side: debit, measure: gross\nside: credit, measure: gross\n"
+    "side: debit, measure: gross, fraction: 0.06\nside: credit, measure: gross, fraction: 0.06",
+    "a share of the lines is that of the document": "side: debit, measure: gross, for_each: line, fraction: 0.06\n"
+    "side: credit, measure: gross, fraction: 0.06",
+    "lines for amounts that are there": "side: debit, measure: gross\n"
+    "side: credit, measure: payable, when: {document.payable: {range: {from: 0.01}}}\n"
+    "side: credit, measure: company_paid\nside: credit, measure: written_off\nside: debit, measure: refund",
     "flags say what is zero": "side: debit, measure: gross\nside: credit, measure: payable\n"
     "side: credit, measure: company_paid, when: {document.has_company_paid: {equals: 'yes'}}\n"
     "side: credit, measure: written_off, when: {document.has_write_off: {equals: 'yes'}}\nside: debit, measure: refund",
@@ -101,6 +108,10 @@ UNBALANCED = {
         "document.gross",
     ),
     "twice": ("side: debit, measure: gross\nside: credit, measure: gross\nside: credit, measure: gross, for_each: line", "明细金额"),
+    "a field of the form with nothing against it": (
+        "side: debit, measure: gross\nside: credit, measure: gross\nside: credit, measure: document.properties.withheld",
+        "less",
+    ),
     "red by mistake": ("side: debit, measure: gross\nside: credit, red: true, measure: gross", "2 × "),
 }  # fmt: skip
 
@@ -117,7 +128,15 @@ def test_templates_that_cannot_balance(tmp_path: Path, name: str) -> None:
 
 def test_what_is_called_unbalanced_is_quarantined_and_what_is_proved_is_not(tmp_path: Path) -> None:
     case = (
-        [document(gross_minor=10_050, written_off_minor=50, company_paid_minor=1_000, supplier="S1 供应商")],
+        [
+            document(
+                gross_minor=10_050,
+                written_off_minor=50,
+                company_paid_minor=1_000,
+                supplier="S1 供应商",
+                properties={"withheld": "1.00"},
+            )
+        ],
         [line(amount=4_000, tax_minor=300), line(no=2, amount=6_050, fee_type="B1 乙", tax_minor=7)],
         [{"document_pk": 1, "seq": 1, "loan_document_id": "L", "amount_minor": 50}],
     )
@@ -189,7 +208,25 @@ def test_documents_that_no_template_takes(tmp_path: Path) -> None:
         template(BOTH, "    when: {document.gross: {range: {from: 100.02}}}\n", "u"),
         template(BOTH, "    when: {document.gross: {range: {to: 0}}}\n", "v"),
         template(BOTH, "    when: {document.gross: is_missing}\n", "w"))  # fmt: skip
-    assert (finding.code, finding.witness) == ("rules.template_gap", "document.gross = 10001")
+    assert (finding.code, finding.witness) == ("rules.template_gap", "document.gross = 100.01")
+
+
+def test_a_gap_stays_a_gap_where_templates_begin_or_end(tmp_path: Path) -> None:
+    for dates in ("valid_from: 2026-01-01", "valid_to: 2026-12-31"):
+        head = f"    when: {{document.payment_channel: not_missing}}\n    {dates}\n"
+        (finding,) = choice(tmp_path, template(BOTH, head))
+        assert (finding.code, finding.witness) == ("rules.template_gap", "document.payment_channel <missing>")
+
+
+def test_a_flood_of_gaps_is_counted(tmp_path: Path) -> None:
+    values = ", ".join(f"V{n}" for n in range(30))
+    names = ("title", "payment_channel")
+    head = "    when: {" + ", ".join(f"document.{name}: {{in: [{values}]}}" for name in names) + "}\n"
+    found = choice(
+        tmp_path, template(BOTH, head), template(BOTH, "    when: {document.code: {equals: X}}\n", "u")
+    )
+    gaps = [one for one in found if one.code == "rules.template_gap"]
+    assert len(gaps) <= 201
 
 
 def test_a_hole_in_time_is_found_and_the_ends_are_not(tmp_path: Path) -> None:

@@ -473,3 +473,14 @@ def test_its_rows_are_proved_like_those_of_other_tables(
 def test_the_day_of_the_example_documents_is_after_the_paper_tickets() -> None:
     """Else the cases above would not see which row is valid."""
     assert DAY > LATER
+
+
+def test_tax_that_is_a_claims_own_is_not_prorated() -> None:
+    lines = [line(amount=6_000), line(no=2, amount=4_000)]
+    own = {"kind": "special", "invoice_id": "I1", "total": 10_000, "is_tax_of_claim": True}
+    invoices = [
+        invoice(no=1, seq=1, claimed=6_000, tax=500, **own),
+        invoice(no=2, seq=2, claimed=4_000, tax=500, **own),
+    ]
+    _, taxes = made_of(RULES, lines, invoices)
+    assert taxes == {(1, 1): 500, (2, 1): 500}

@@ -206,7 +206,8 @@ def test_a_document_does_not_depend_on_the_others(case: tuple[list[Row], list[Ro
 @MANY
 @given(cases())
 def test_a_claims_lines_and_taxes_arrive_whole(case: tuple[list[Row], list[Row], list[Row]]) -> None:
-    made = run(RULES, BOOK, *case)
+    """Where lines keep the tax that they come with; the table of input VAT has properties of its own."""
+    made = run(replace(RULES, input_vat=None), BOOK, *case)
     for head in made.vouchers.filter(event="expense_claim").iter_rows(named=True):
         pk = head["document_pk"]
         own = [row for row in case[1] if row["document_pk"] == pk]

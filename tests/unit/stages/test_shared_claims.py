@@ -459,3 +459,46 @@ def test_explain_shows_a_document_in_each_of_its_books(group: Group) -> None:
         console.print(render(found))
     assert "分摊 / a share" in capture.get()
     assert BEIJING.name in capture.get()
+
+
+def test_a_claim_that_moves_and_leaves_a_share_behind_is_held_where_it_goes(group: Group) -> None:
+    group.oa.put(claim(1))
+    group.posted()
+    moved = claim(1, line(1), line(2, 5300, 300, legal_entity=ENTITY), legal_entity=BEIJING)
+    group.oa.put(moved, at=group.clock.now())
+    group.clock.forward(60)
+    extract(group.of("shanghai"))
+    group.each(lambda ctx: validate(ctx, ALL))
+    assert group.changed("beijing")
+    group.each(lambda ctx: generate(ctx, ALL))
+    group.each(lambda ctx: post(ctx, ALL))
+    assert not group.balances("beijing")
+
+
+def test_what_left_a_book_is_not_accepted_there_by_a_gate_that_looks_at_others(group: Group) -> None:
+    group.oa.put(claim(1))
+    group.posted()
+    group.oa.put(claim(1, legal_entity=BEIJING), at=group.clock.now())
+    group.clock.forward(60)
+    group.oa.put(claim(5), at=group.clock.now())
+    extract(group.of("shanghai"))
+    group.each(lambda ctx: validate(ctx, ALL))
+    v, d = t.voucher.c, t.source_document
+    with group.store.engine.begin() as connection:
+        pk, original = connection.execute(select(v.document_pk, v.id)).first()
+        StoreBuilder(connection, book="shanghai").voucher(
+            pk,
+            document_id="ID_1",
+            event="expense_claim.reversal",
+            status=VoucherStatus.POSTED,
+            relation="reversal",
+            original_id=original,
+        )
+        connection.execute(
+            d.update().where(d.c.document_id == "ID_5").values(disposition=Disposition.PENDING)
+        )
+    assert validate(group.of("shanghai"), ALL).accepted == 1
+    with group.store.engine.begin() as connection:
+        its = (d.c.document_id == "ID_1", d.c.book == "shanghai", d.c.is_current)
+        left = select(d.c.disposition).where(*its)
+        assert connection.scalar(left) != Disposition.ACCEPTED

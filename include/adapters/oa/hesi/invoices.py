@@ -86,6 +86,7 @@ class InvoiceReader:
                 exempt=self._exempt(item),
                 occurred_on=self._day(item),
                 is_named=self._is_named(item),
+                is_readable=self._is_readable(item),
             )
         }
 
@@ -106,11 +107,15 @@ class InvoiceReader:
             return None
 
     def _exempt(self, item: Mapping[str, Any]) -> int | None:
-        """What bears no VAT together; None where the invoice has no such part, or one that cannot be read."""
+        """What bears no VAT together; None where the invoice has no such part, or one that cannot be read (a problem)."""
         parts = [item[name] for name in self._options.invoice_exempt_fields if item.get(name) is not None]
         amounts = [self._amount(part) for part in parts]
         known = [amount for amount in amounts if amount is not None]
         return sum(known) if known and len(known) == len(amounts) else None
+
+    def _is_readable(self, item: Mapping[str, Any]) -> bool:
+        names = (*self._options.invoice_tax_fields, *self._options.invoice_exempt_fields)
+        return all(self._amount(item[name]) is not None for name in names if item.get(name) is not None)
 
     def _day(self, item: Mapping[str, Any]) -> date | None:
         moments = (epoch_ms(item.get(name)) for name in self._options.invoice_date_fields)

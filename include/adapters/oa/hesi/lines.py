@@ -39,6 +39,8 @@ class InvoiceFacts:
     exempt: int | None = None
     occurred_on: date | None = None
     is_named: bool | None = None
+    is_readable: bool = True
+    """Whether every amount that the pages give can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,16 @@ def read_invoices(
         _claim(reader, item, f"{where}.invoices[{index}]", line_no) for index, item in enumerate(listed)
     ]
     stated = reader.total([claim.tax for claim in claims], where, TAX, line_no)
+    for index, claim in enumerate(claims):
+        facts = known.get(claim.invoice_id)
+        if facts is not None and not facts.is_readable:
+            reader.note(
+                "line.invoice.unreadable",
+                f"{where}.invoices[{index}]",
+                f"发票 {shown(claim.invoice_id)} 的税额或不含税部分无法识别，请在合思中核对该发票",
+                f"tax or untaxed part of invoice {shown(claim.invoice_id)} cannot be read: check the invoice in Hesi",
+                line_no=line_no,
+            )
     return [_with_facts(claim, known.get(claim.invoice_id)) for claim in claims], stated
 
 
@@ -202,6 +214,7 @@ def _with_facts(claim: InvoiceClaim, facts: InvoiceFacts | None) -> InvoiceClaim
         kind=facts.kind,
         total=facts.total,
         tax=facts.tax if is_whole else claim.tax,
+        is_tax_of_claim=not is_whole,
         exempt=facts.exempt,
         occurred_on=facts.occurred_on,
         is_named=facts.is_named,

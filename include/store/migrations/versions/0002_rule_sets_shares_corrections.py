@@ -46,6 +46,13 @@ def upgrade() -> None:
             sa.Column("exempt_minor", sa.BigInteger(), comment="the part of the total that bears no VAT"),
             sa.Column("occurred_on", sa.Date(), comment="day of issue or travel"),
             sa.Column("is_named", sa.Boolean(), comment="the traveller's identity is on it"),
+            sa.Column(
+                "is_tax_of_claim",
+                sa.Boolean(),
+                server_default=sa.false(),
+                nullable=False,
+                comment="the tax is the claim's own, not the whole invoice's",
+            ),
         ),
         "source_line": (
             sa.Column("legal_entity_id", sa.String(128)),
@@ -104,7 +111,7 @@ def downgrade() -> None:
             batch.drop_column(name)
     for table, names in (
         ("source_line", ("legal_entity_id", "legal_entity_code", "legal_entity_name")),
-        ("source_invoice", ("exempt_minor", "occurred_on", "is_named")),
+        ("source_invoice", ("exempt_minor", "occurred_on", "is_named", "is_tax_of_claim")),
     ):
         for name in names:
             op.drop_column(table, name)
