@@ -81,6 +81,8 @@ def list_versions(book: BookArgument, as_json: JsonOption = False) -> None:
         f"第 {one.version} 版 / version {one.version}": f"{one.digest[:12]} {one.since:%Y-%m-%d %H:%M} UTC {one.actor}"
         for one in versions
     }
+    if not versions and not as_json:
+        rows = {"尚无生效的版本 / none yet": f"运行 ./voucherflow run {book} / run it once"}
     show([one.as_dict() for one in versions], as_json=as_json, rows=rows)
 
 

@@ -67,7 +67,7 @@ class RuleFolders:
         for form in forms:
             if any(form.rules.glob("*.yaml")) and form.tables.is_dir():
                 return form
-        shown = "；".join(f"{form.rules}/*.yaml + {form.tables}/*.csv" for form in forms)
+        shown = "；".join(f"{form.rules}/*.yaml + {form.tables}/*.csv|xlsx" for form in forms)
         raise FixConfig(
             f"{folder}: 没有账簿 {book} 的规则，应为以下之一：{shown} / no rules of book {book} here, one of these is expected"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from include.domain.errors import FixConfig, RetryLater
 
@@ -50,11 +50,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         RetryLater: the database cannot be reached, is locked, or its disk is full; nothing was written.
+        FixConfig: the file is no database.
     """
     try:
         with engine.execution_options(store_begin="IMMEDIATE").begin() as connection:
             yield connection
-    except OperationalError as error:
+    except DatabaseError as error:
+        _refuse_other_files(engine, error)
+        if not isinstance(error, OperationalError):
+            raise
         raise RetryLater(
             f"凭证库暂时无法写入，稍后重试 / the store cannot be written now, try again: {_reason(error)}"
         ) from error
@@ -66,10 +70,20 @@ def reading(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except OperationalError as error:
+    except DatabaseError as error:
+        _refuse_other_files(engine, error)
+        if not isinstance(error, OperationalError):
+            raise
         raise RetryLater(
             f"凭证库暂时无法读取，稍后重试 / the store cannot be read now, try again: {_reason(error)}"
         ) from error
+
+
+def _refuse_other_files(engine: Engine, error: DatabaseError) -> None:
+    if "file is not a database" in str(error.orig):
+        raise FixConfig(
+            f"{engine.url.database}: 不是凭证库文件，请核对 VOUCHERFLOW_STORE / this is no store, check VOUCHERFLOW_STORE"
+        ) from None
 
 
 def _reason(error: OperationalError) -> str:

@@ -196,3 +196,10 @@ def _insert_old(connection: Connection, table: str, **values: object) -> None:
     row = {name: "" for _, name, _, not_null, default, _ in needed if not_null and default is None} | values
     marks = ", ".join(f":{name}" for name in row)
     connection.execute(text(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"), row)  # noqa: S608
+
+
+def test_a_file_that_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("no database, only words\n" * 100, "utf-8")
+    with pytest.raises(FixConfig, match=r"notes\.txt: 不是凭证库文件"):
+        ensure_current(open_engine(f"sqlite:///{file}"))
