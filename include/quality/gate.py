@@ -34,7 +34,7 @@ from include.quality.document_rows import (
     write_off_sums,
 )
 from include.quality.expectations import Evaluator
-from include.quality.line_checks import INVOICE_CHECKS, WRITE_OFF_CHECKS, line_checks
+from include.quality.line_checks import INVOICE_CHECKS, LINE_CHECKS, WRITE_OFF_CHECKS
 from include.quality.line_rows import LineParts, line_rows, repeated_lines, shared_lines, write_off_rows
 from include.quality.report import CheckStatistics, GateFailure, GateReport
 from include.quality.scope import DocumentScope
@@ -112,7 +112,7 @@ def check_documents(
         work.seal()
         run = _Run(work, evaluator)
         run.check(documents, document_checks(currency))
-        run.check(lines, line_checks(tax_is_computed=bool(requirements and requirements.tax_is_computed)))
+        run.check(lines, LINE_CHECKS)
         run.check(invoices, INVOICE_CHECKS)
         run.check(write_offs, WRITE_OFF_CHECKS)
         if required and requirements:

@@ -11,15 +11,6 @@ NON_ZERO_DECIMAL = r"^(0*[1-9][0-9]*(\.[0-9]*)?|0*\.0*[1-9][0-9]*)([eE][-+]?[0-9
 
 _POSITIVE = between(1, None)
 
-TAX_CHECKS = ("line.tax.negative", "line.tax.above_amount")
-"""They judge the tax that the OA states, which counts only where the rules do not work it out from the invoices."""
-
-
-def line_checks(*, tax_is_computed: bool) -> tuple[Check, ...]:
-    """Checks on lines; the rules have their own for tax that they work out."""
-    return tuple(check for check in LINE_CHECKS if not (tax_is_computed and check.code in TAX_CHECKS))
-
-
 LINE_CHECKS = (
     Check(
         "line.fee_type.unknown",
