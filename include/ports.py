@@ -193,7 +193,8 @@ class LedgerGateway(Protocol):
         ...
 
     def post(self, vouchers: Sequence[Voucher]) -> Sequence[PostingResult]:
-        """Create and post; one result per voucher, in the same order, CREATED or REJECTED.
+        """Create and post; one result per voucher, in the same order: CREATED or REJECTED, and from ledgers that check keys
+        themselves EXISTS or CONFLICT.
 
         Either the whole batch is refused with REJECTED results that say why, or results are per voucher.
 
@@ -205,6 +206,16 @@ class LedgerGateway(Protocol):
 
     def complete(self, vouchers: Sequence[LedgerVoucher]) -> Sequence[LedgerVoucher]:
         """Bring drafts of ours to posted (a crash came between two calls); returns them as they now are."""
+        ...
+
+    def discard(self, vouchers: Sequence[LedgerVoucher]) -> None:
+        """Delete drafts of ours; those that are gone already count as deleted.
+
+        Raises:
+            FixData: the ledger does not delete them; they are as they were.
+            OutcomeUnknown: the answer was lost; look.
+            RetryLater: nothing was sent.
+        """
         ...
 
     def vouchers(self, period: FiscalPeriod) -> Iterator[Sequence[LedgerVoucher]]:

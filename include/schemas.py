@@ -89,7 +89,8 @@ _WORDS = {
     "Book.receives_unassigned": "不属于任何账簿的单据隔离在此；每个来源恰有一个账簿为 true / documents of no book are quarantined "
     "here; one book of each source says true",
     "Book.ledger": "会计系统 / the accounting system",
-    "Book.voucher_date": "凭证日期取批准、支付或提交之日 / the voucher's day: approved, paid or submitted",
+    "Book.voucher_date": "凭证日期取批准、支付、提交或首次生成之日 / the voucher's day: approved, paid, submitted or first generated (run)",
+    "Book.closed_period": "会计期间未开时：暂挂、改到下一个开放期间、或由人决定 / when its period is not open: hold, next_open or ask",
     "Book.residue": "尾差放在哪里 / where the last cents of a split go",
     "Book.owner": "负责人 / who looks after it",
     "Book.schedule": "每日运行时间（cron）/ when it runs (cron)",
@@ -101,6 +102,8 @@ _WORDS = {
     "Ledger.calls_per_s": "每秒最多调用几次（每分钟 60 次填 1）；省略时按适配器所知 / the ceiling of calls per second: 1 for 60 a minute",
     "Ledger.burst": "空闲后可一次连发几次，取厂商限额的整除数 / calls that may go at once after a rest: a whole part of the vendor's count",
     "Ledger.workers": "同时进行的调用数 / how many calls may be under way at once",
+    "Ledger.split_calls": "整批被拒时，一次运行最多用几次调用找出有问题的凭证 / calls that one run may spend on a refused batch",
+    "Ledger.keep_exchanges_days": "请求与回答的（已脱敏）原文保留天数，摘要长期保留 / days that redacted texts of calls are kept",
     "Ledger.options": "该系统专有的设置 / settings of that system alone",
     "ResidueAccount": "尾差单列一条分录 / a line of its own for what is left",
     "ResidueAccount.account": "accounts 表中的键 / a key of the accounts table",

@@ -116,6 +116,10 @@ class Ledger(_Closed):
     20 or 30 of "60 a minute")."""
     workers: int = Field(default=1, ge=1, le=32)
     """How many calls to the ledger may be under way at once."""
+    split_calls: int = Field(default=60, ge=3)
+    """How many calls may be spent in one run on finding the bad vouchers of a batch that the ledger refused."""
+    keep_exchanges_days: int = Field(default=180, ge=0, le=36_500)
+    """How long the (redacted) texts of requests and answers are kept; their digests stay for ever."""
     options: Mapping[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -151,7 +155,11 @@ class Book(_Closed):
     receives_unassigned: bool = False
     """Whether documents that fit no book are quarantined here; one book of each source must say yes."""
     ledger: Ledger
-    voucher_date: Literal["approved", "paid", "submitted"] = "approved"
+    voucher_date: Literal["approved", "paid", "submitted", "run"] = "approved"
+    """Which day a voucher bears; `run`: the day on which it is first generated."""
+    closed_period: Literal["hold", "next_open", "ask"] = "hold"
+    """What becomes of a voucher whose period is not open: wait for it, move to the next open one, or wait for a person's
+    decision."""
     residue: Literal["largest_line", "last_line"] | ResidueAccount = "largest_line"
     """Where the last cents of a split go: of fractions, and of foreign lines converted one by one."""
     owner: str = "finance"

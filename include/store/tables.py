@@ -307,6 +307,7 @@ voucher = Table(
     ),
     Column("ledger_id", String(64), nullable=False, server_default=""),
     Column("ledger_number", String(64), nullable=False, server_default=""),
+    Column("policy_date", Date, comment="its date before it was moved out of a closed period"),
     Column("generated_at", UtcDateTime, nullable=False),
     Column("posted_at", UtcDateTime),
     CheckConstraint("debit_minor = credit_minor", name="balanced"),
@@ -348,8 +349,36 @@ posting_attempt = Table(
     Column("content_digest", String(64), nullable=False),
     Column("ledger_id", String(64), nullable=False, server_default=""),
     Column("message", Text, nullable=False, server_default=""),
+    Column("call", String(36), nullable=False, server_default="", comment="of posting_exchange"),
+    Column(
+        "seen",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="JSON: ids of like vouchers that stood in the ledger before this intent",
+    ),
     Column("at", UtcDateTime, nullable=False),
     comment="Append-only",
+)
+
+posting_exchange = Table(
+    "posting_exchange",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("call", String(36), nullable=False, index=True, comment="of posting_attempt"),
+    Column("seq", Integer, nullable=False),
+    Column("request_digest", String(64), nullable=False, comment="SHA-256 of the redacted text"),
+    Column("response_digest", String(64), nullable=False, comment="the same; empty where none came"),
+    Column("at", UtcDateTime, nullable=False),
+    comment="Append-only: every request to a ledger that posted or looked, with its answer",
+)
+
+exchange_body = Table(
+    "exchange_body",
+    metadata,
+    Column("exchange_id", ID, ForeignKey("posting_exchange.id"), primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False, comment="zlib of JSON: [request, response], redacted"),
+    Column("kept_until", Date, nullable=False, index=True),
 )
 
 book_lease = Table(
@@ -426,5 +455,5 @@ audit_event = Table(
     comment="Append-only, each row sealed by the hash of the one before",
 )
 
-APPEND_ONLY = ("source_snapshot", "posting_attempt", "audit_event", "rule_set")
+APPEND_ONLY = ("source_snapshot", "posting_attempt", "posting_exchange", "audit_event", "rule_set")
 """Tables on which the migration puts triggers that refuse UPDATE and DELETE."""
