@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -60,15 +61,53 @@ class FiscalPeriod:
 class PeriodState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
+    NOT_YET_OPEN = "not_yet_open"
+    """The ledger has it, and takes nothing into it yet. Ledgers that know only open and closed never say so."""
     MISSING = "missing"
-    """The ledger has no such period (not yet opened, or a year nobody set up)."""
+    """The ledger has no such period: a year that nobody set up."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerPeriod:
-    """A period as the ledger has it; both days belong to it."""
+    """A period as the ledger has it; both days belong to it.
+
+    An adjustment period (调整期) lies over days of normal ones, for entries that accountants make at the end of a year.
+    Vouchers of ours never go there.
+    """
 
     code: str
     first_day: date
     last_day: date
     state: PeriodState
+    is_adjustment: bool = False
+
+
+class Calendar:
+    """The normal periods of a ledger, by day. Adjustment periods are left out: they never hold a voucher of ours."""
+
+    def __init__(self, periods: Iterable[LedgerPeriod]) -> None:
+        normal = (period for period in periods if not period.is_adjustment)
+        self.periods = tuple(sorted(normal, key=lambda period: period.first_day))
+
+    def holding(self, day: date) -> LedgerPeriod | None:
+        """The period that holds a day, None where there is none."""
+        return next((p for p in self.periods if p.first_day <= day <= p.last_day), None)
+
+    def state(self, day: date) -> PeriodState:
+        """The state of the period that holds a day."""
+        period = self.holding(day)
+        return period.state if period else PeriodState.MISSING
+
+    def is_open(self, day: date) -> bool:
+        return self.state(day) is PeriodState.OPEN
+
+    def after_closed(self, day: date) -> date:
+        """The day itself, unless its period is closed: then the first day after it and all closed ones that follow.
+
+        That day may be in an open period, in one that is not open yet, or in none; only the first may be posted into.
+        """
+        period = self.holding(day)
+        while period is not None and period.state is PeriodState.CLOSED and period.last_day < date.max:
+            day = period.last_day + timedelta(days=1)
+            period = self.holding(day)
+        return day
