@@ -89,8 +89,8 @@ _WORDS = {
     "Book.receives_unassigned": "不属于任何账簿的单据隔离在此；每个来源恰有一个账簿为 true / documents of no book are quarantined "
     "here; one book of each source says true",
     "Book.ledger": "会计系统 / the accounting system",
-    "Book.voucher_date": "凭证日期取批准、支付、提交或首次生成之日 / the voucher's day: approved, paid, submitted or first generated (run)",
-    "Book.closed_period": "会计期间未开时：暂挂、改到下一个开放期间、或由人决定 / when its period is not open: hold, next_open or ask",
+    "Book.voucher_date": "凭证日期取批准、支付、提交之日，或首次读到其应入账之日 / the voucher's day: approved, paid, submitted, or that of the run which first finds it due",
+    "Book.closed_period": "会计期间已关闭时：暂挂、改到下一个开放期间、或由人决定 / when its period is closed: hold, next_open or ask",
     "Book.residue": "尾差放在哪里 / where the last cents of a split go",
     "Book.owner": "负责人 / who looks after it",
     "Book.schedule": "每日运行时间（cron）/ when it runs (cron)",

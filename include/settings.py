@@ -156,10 +156,10 @@ class Book(_Closed):
     """Whether documents that fit no book are quarantined here; one book of each source must say yes."""
     ledger: Ledger
     voucher_date: Literal["approved", "paid", "submitted", "run"] = "approved"
-    """Which day a voucher bears; `run`: the day on which it is first generated."""
+    """Which day a voucher bears; `run`: the day of the run that first finds the document due."""
     closed_period: Literal["hold", "next_open", "ask"] = "hold"
-    """What becomes of a voucher whose period is not open: wait for it, move to the next open one, or wait for a person's
-    decision."""
+    """What becomes of a voucher whose period is closed: wait until it is open again, move to the next open one, or wait
+    for a person's decision."""
     residue: Literal["largest_line", "last_line"] | ResidueAccount = "largest_line"
     """Where the last cents of a split go: of fractions, and of foreign lines converted one by one."""
     owner: str = "finance"

@@ -49,7 +49,7 @@ class JournalParts:
 
 @dataclass(frozen=True, slots=True)
 class VoucherScope:
-    """Generated vouchers of a book by voucher date, both ends included, None for open."""
+    """Generated vouchers of a book by voucher date, or the date before a move; both ends included, None for open."""
 
     book: str
     date_from: date | None = None
@@ -60,10 +60,13 @@ class VoucherScope:
         query = select(voucher.c.id).where(
             voucher.c.book == self.book, voucher.c.status == VoucherStatus.GENERATED
         )
+        day = func.coalesce(
+            voucher.c.policy_date, voucher.c.date
+        )  # a moved one belongs where its document does
         if self.date_from:
-            query = query.where(voucher.c.date >= self.date_from)
+            query = query.where(day >= self.date_from)
         if self.date_to:
-            query = query.where(voucher.c.date <= self.date_to)
+            query = query.where(day <= self.date_to)
         return query
 
 

@@ -131,8 +131,9 @@ class Owners:
 def business_date(book: Book, source: Source, document: SourceDocument, now: datetime) -> date | None:
     """The voucher date of a document by its book's policy; for one that is not due, the day it was submitted.
 
-    `paid` falls back to the approval for documents that nobody had to pay. None where the time is missing or
-    implausible (two years before the source's start, or more than a year ahead): the gate says so.
+    `paid` falls back to the approval for documents that nobody had to pay; `run` is `now`, and filing keeps the first.
+    None where the time is missing or implausible (two years before the source's start, or more than a year ahead): the
+    gate says so.
     """
     if not document.status.is_due:
         moment = document.submitted_at or document.created_at
@@ -141,6 +142,7 @@ def business_date(book: Book, source: Source, document: SourceDocument, now: dat
             "approved": document.approved_at,
             "paid": document.paid_at or document.approved_at,
             "submitted": document.submitted_at,
+            "run": now,
         }[book.voucher_date]
     if moment is None or not _plausible(moment, source, now):
         return None

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from include.domain.errors import FixConfig
-from include.domain.period import LedgerPeriod, PeriodState
+from include.domain.period import Calendar, LedgerPeriod
 from include.domain.voucher import UNSENT_STATUSES, VoucherKey, VoucherStatus
 from include.rules import load_rules
 from include.rules.entries import SUMMARY_LENGTH
@@ -344,10 +344,7 @@ class Plan:
         return self._number
 
     def _is_open(self, day: date) -> bool:
-        return any(
-            period.state is PeriodState.OPEN and period.first_day <= day <= period.last_day
-            for period in self.periods
-        )
+        return Calendar(self.periods).is_open(day)
 
     def _leave_closed(self, document: Row, event: str, day: date) -> None:
         self._leave(

@@ -112,7 +112,8 @@ def _save(ctx: StageContext, documents: Sequence[RawDocument], now: datetime) ->
     for raw, mapped in zip(documents, ctx.source.to_documents(documents), strict=True):
         books = owners.books_of(mapped.document)
         dates = {book.id: business_date(book, source, mapped.document, now) for book in books}
-        filed.append(Filed(raw, mapped, books[0].id, dates))
+        by_run = frozenset(book.id for book in books if book.voucher_date == "run")
+        filed.append(Filed(raw, mapped, books[0].id, dates, by_run))
     return ctx.store.documents.save(source.id, filed, now)
 
 

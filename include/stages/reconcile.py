@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from include.domain.account import AccountBalance
 from include.domain.money import Money, format_minor
-from include.domain.period import FiscalPeriod
+from include.domain.period import Calendar, FiscalPeriod
 from include.domain.problems import Stage
 from include.domain.reconciliation import Discrepancy, DiscrepancyKind
 from include.domain.voucher import (
@@ -105,7 +105,7 @@ def _periods(ctx: StageContext, scope: Scope) -> list[FiscalPeriod]:
         return ctx.store.reconciliations.periods_to_check(ctx.book.id)
     return [
         FiscalPeriod.parse(period.code)
-        for period in ctx.ledger.periods()
+        for period in Calendar(ctx.ledger.periods()).periods
         if period.last_day >= scope.date_from and (scope.date_to is None or period.first_day <= scope.date_to)
     ]
 

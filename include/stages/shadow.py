@@ -19,7 +19,7 @@ from rich.text import Text
 
 from include.domain.errors import FixConfig
 from include.domain.money import format_minor
-from include.domain.period import FiscalPeriod
+from include.domain.period import Calendar, FiscalPeriod
 from include.domain.problems import Stage
 from include.domain.voucher import LedgerLine, LedgerVoucher, LedgerVoucherState
 from include.rules import Generated, RuleSet, Sources, load_rules
@@ -79,7 +79,7 @@ def shadow(ctx: StageContext, date_from: date, date_to: date) -> ParityReport:
     margin = timedelta(days=NEAR_DAYS)
     periods = [
         period
-        for period in ctx.ledger.periods()
+        for period in Calendar(ctx.ledger.periods()).periods
         if period.last_day >= date_from - margin and period.first_day <= date_to + margin
     ]
     first = min([date_from, *(period.first_day for period in periods)])

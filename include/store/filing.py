@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from include.domain.document import (
+    DUE_STATUSES,
     BookRole,
     Disposition,
     MappedDocument,
@@ -51,13 +52,15 @@ class Filed:
     """A document ready to be saved: as sent, as read, and the books that have a part in it.
 
     `home` is the book of the document's own legal entity. `business_dates` is the voucher date in each book, the
-    home among them; a document of one legal entity has just that one.
+    home among them; a document of one legal entity has just that one. In the books `dated_by_run` it is the day of this
+    run, and counts only if the document was not due there before.
     """
 
     raw: RawDocument
     mapped: MappedDocument
     home: str
     business_dates: Mapping[str, date | None]
+    dated_by_run: frozenset[str] = frozenset()
 
     @property
     def document_id(self) -> str:
@@ -92,8 +95,12 @@ class _Rows:
     superseded: list[int] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
 
-    def file(self, row: dict[str, Any], before: Any | None) -> str:
-        """One document in one book, whose newest row there is `before`; says what it is: a count of `Saved`."""
+    def file(self, row: dict[str, Any], before: Any | None, *, keeps_date: bool = False) -> str:
+        """One document in one book, whose newest row there is `before`; says what it is: a count of `Saved`.
+
+        `keeps_date`: the business date stays that of the run which first found it due, unless it becomes due anew
+        before anything of it was sent.
+        """
         if before is None:
             self.inserts.append({**row, "revision": 1})
             return "new"
@@ -102,6 +109,9 @@ class _Rows:
             self.superseded.append(before.id)
             self.inserts.append({**row, "revision": before.revision + 1, "disposition": Disposition.PENDING})
             return "revised"
+        was_due = before.is_sent or {before.status, row["status"]} <= DUE_STATUSES
+        if keeps_date and was_due:
+            row["business_date"] = before.business_date or row["business_date"]
         if is_same:
             same_standing = (before.status, before.role) == (row["status"], row["role"])
             if same_standing and before.disposition != Disposition.NOT_DUE:
@@ -128,7 +138,8 @@ def file_page(connection: Connection, source: str, filed: Mapping[str, Filed], f
         known = before.get(document_id, {})
         outcomes = set()
         for row in _document_rows(item, snapshots[document_id]):
-            outcomes.add(rows.file(row, known.get(row["book"])))
+            by_run = row["book"] in item.dated_by_run
+            outcomes.add(rows.file(row, known.get(row["book"]), keeps_date=by_run))
         for book in (
             book for book, one in known.items() if one.is_current and book not in item.business_dates
         ):

@@ -18,6 +18,7 @@ from include.store import tables as t
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading
 from include.store.filing import sent_voucher_of
+from include.store.periods import keep_moves
 from include.store.reading import Frames, frames_of
 
 _WORKABLE = (Disposition.ACCEPTED, Disposition.NO_VOUCHER)
@@ -76,9 +77,10 @@ def _due(engine: Engine, book: str, scope: Scope) -> array[int]:
 def save(connection: Connection, made: GeneratedSet, at: datetime) -> None:
     """Replace the unsent vouchers of documents by those made now, and file what became of each document.
 
-    A voucher that was there under the same key keeps its row; one that is no longer made is cancelled. Vouchers that
-    were sent and corrections are never touched, and a document that changed since it was read, or whose voucher was
-    sent meanwhile, is left as it is: the next run takes it up.
+    A voucher that was there under the same key keeps its row, and the day it was moved to if its day by policy is the
+    same; one that is no longer made is cancelled. Vouchers that were sent and corrections are never touched, and a
+    document that changed since it was read, or whose voucher was sent meanwhile, is left as it is: the next run takes it
+    up.
 
     The connection must be in a writing transaction.
     """
@@ -108,7 +110,9 @@ def save(connection: Connection, made: GeneratedSet, at: datetime) -> None:
     bulk.update(
         connection,
         t.voucher,
-        again.with_columns(pl.lit("").alias("message"), pl.lit(None, pl.String).alias("content_digest")),
+        keep_moves(again, before).with_columns(
+            pl.lit("").alias("message"), pl.lit(None, pl.String).alias("content_digest")
+        ),
     )
     numbered = pl.concat([fresh, again]).select("document_pk", "event", pl.col("id").alias("voucher_id"))
     lines = made.lines.join(numbered, on=["document_pk", "event"], maintain_order="left")
@@ -141,7 +145,7 @@ def voucher_key(book: str) -> pl.Expr:
 
 def _vouchers_before(connection: Connection, pks: Sequence[int]) -> pl.DataFrame:
     v = t.voucher
-    columns = (v.c.id, v.c.key, v.c.document_pk, v.c.status, v.c.relation)
+    columns = (v.c.id, v.c.key, v.c.document_pk, v.c.status, v.c.relation, v.c.date, v.c.policy_date)
     found = bulk.read(connection, select(*columns).where(bulk.among(connection, v.c.document_pk, pks)))
     return found.filter(pl.col("relation") == "").drop("relation")
 

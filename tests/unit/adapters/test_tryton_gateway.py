@@ -27,7 +27,14 @@ from include.domain.voucher import (
 from include.settings import Book, Label, Ledger
 
 COMPANY = {"id": 1, "party.": {"name": "示例"}, "currency.": {"code": "CNY"}}
-PERIOD = {"id": 7, "start_date": date(2026, 3, 1), "end_date": date(2026, 3, 31), "state": "open"}
+PERIOD = {
+    "id": 7,
+    "name": "2026-03",
+    "type": "standard",
+    "start_date": date(2026, 3, 1),
+    "end_date": date(2026, 3, 31),
+    "state": "open",
+}
 OPEN = {"fiscalyear.": {"state": "open"}}
 ACCOUNT = {"name": "科目", "type": 1, "closed": False, "childs": [], "party_required": False, "active": True}
 
@@ -211,6 +218,21 @@ def test_the_periods_of_a_closed_year_are_closed() -> None:
     played.tables["account.period"] = [{**PERIOD, "fiscalyear.": {"state": "closed"}}]
 
     assert gateway(played).periods()[0].state is PeriodState.CLOSED
+
+
+def test_an_adjustment_period_does_not_hide_the_month_under_it() -> None:
+    played = PlayedTryton(answers={CREATE: [101]})
+    adjustment = {**PERIOD, **OPEN, "id": 99, "name": "2026-03", "type": "adjustment"}
+    played.tables["account.period"] = [adjustment, {**PERIOD, **OPEN}]
+    ours = gateway(played)
+
+    assert [(each.code, each.is_adjustment) for each in ours.periods()] == [
+        ("2026-03", True),
+        ("2026-03", False),
+    ]
+    assert ours.period_of(voucher().date) == ours.periods()[1]
+    assert ours.post([voucher()])[0].outcome is PostingOutcome.CREATED
+    assert played.sent[CREATE][0]["period"] == PERIOD["id"]
 
 
 def test_of_two_analytic_accounts_with_one_code_the_older_is_used() -> None:

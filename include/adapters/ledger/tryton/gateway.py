@@ -175,7 +175,7 @@ class TrytonGateway:
         return self.read([voucher.ledger_id for voucher in vouchers])
 
     def vouchers(self, period: FiscalPeriod) -> Iterator[Sequence[LedgerVoucher]]:
-        period_ids = [found.id for found in self._known().periods if found.period.code == period.code]
+        period_ids = self._known().ids_of(period)
         last = 0
         while page := self._moves([("period", "in", period_ids), ("id", ">", last)], limit=self._page_size):
             yield page
@@ -183,13 +183,12 @@ class TrytonGateway:
 
     def trial_balance(self, period: FiscalPeriod) -> Sequence[AccountBalance]:
         references = self._known()
-        period_ids = [found.id for found in references.periods if found.period.code == period.code]
         rows = self._search(
             "account.account",
             [("company", "=", references.company), ("type", "!=", None)],
             ["code", "debit", "credit"],
             order="code",
-            periods=period_ids,
+            periods=references.ids_of(period),
             posted=True,
             active_test=False,
         )
@@ -356,28 +355,14 @@ class TrytonGateway:
         return {kind: roots[kind] for kind in self._roots}
 
     def _read_periods(self, company: int) -> list[PeriodReference]:
+        """Normal and adjustment periods; Tryton knows none that is not open yet: a year that is to come is not there."""
         rows = self._search(
             "account.period",
-            [("company", "=", company), ("type", "=", "standard")],
-            ["start_date", "end_date", "state", "fiscalyear.state"],
+            [("company", "=", company)],
+            ["name", "type", "start_date", "end_date", "state", "fiscalyear.state"],
             order="start_date",
         )
-        return [
-            PeriodReference(
-                row["id"],
-                LedgerPeriod(
-                    code=FiscalPeriod.of(row["start_date"]).code,
-                    first_day=row["start_date"],
-                    last_day=row["end_date"],
-                    state=(
-                        PeriodState.OPEN
-                        if row["state"] == "open" and row["fiscalyear."]["state"] == "open"
-                        else PeriodState.CLOSED
-                    ),
-                ),
-            )
-            for row in rows
-        ]
+        return [PeriodReference(row["id"], _period(row)) for row in rows]
 
     def _search(
         self,
@@ -404,6 +389,19 @@ def _account(row: Mapping[str, Any]) -> Account:
         is_leaf=row["type"] is not None and not row["childs"],
         is_active=bool(row["active"]) and not row["closed"],
         required_dimensions=frozenset({"party"} if row["party_required"] else ()),
+    )
+
+
+def _period(row: Mapping[str, Any]) -> LedgerPeriod:
+    """A normal period is named by its month, an adjustment period as people named it."""
+    is_open = row["state"] == "open" and row["fiscalyear."]["state"] == "open"
+    is_adjustment = row["type"] != "standard"
+    return LedgerPeriod(
+        code=row["name"] if is_adjustment else FiscalPeriod.of(row["start_date"]).code,
+        first_day=row["start_date"],
+        last_day=row["end_date"],
+        state=PeriodState.OPEN if is_open else PeriodState.CLOSED,
+        is_adjustment=is_adjustment,
     )
 
 

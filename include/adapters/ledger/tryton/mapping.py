@@ -14,7 +14,7 @@ from typing import Any
 
 from include.domain.account import Account, AuxiliaryDimension
 from include.domain.money import Money
-from include.domain.period import LedgerPeriod, PeriodState
+from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import (
     JournalLine,
     LedgerLine,
@@ -65,10 +65,19 @@ class References:
         object.__setattr__(self, "currency_codes", {i: code for code, i in self.currencies.items()})
 
     def period_of(self, day: dt.date) -> PeriodReference | None:
+        """The normal period that holds a day: an adjustment period over the same day is for accountants."""
         return next(
-            (p for p in self.periods if p.period.first_day <= day <= p.period.last_day),
+            (
+                p
+                for p in self.periods
+                if p.period.first_day <= day <= p.period.last_day and not p.period.is_adjustment
+            ),
             None,
         )
+
+    def ids_of(self, period: FiscalPeriod) -> list[int]:
+        """The normal periods of a month."""
+        return [p.id for p in self.periods if p.period.code == period.code and not p.period.is_adjustment]
 
 
 DimensionIds = Mapping[AuxiliaryDimension, int]
