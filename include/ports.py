@@ -26,6 +26,10 @@ class Clock(Protocol):
         """Aware, UTC."""
         ...
 
+    def monotonic(self) -> float:
+        """Seconds since some moment, never set; only differences mean something."""
+        ...
+
     def sleep(self, seconds: float) -> None: ...
 
 
@@ -34,6 +38,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

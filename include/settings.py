@@ -117,7 +117,8 @@ class Ledger(_Closed):
     workers: int = Field(default=1, ge=1, le=32)
     """How many calls to the ledger may be under way at once."""
     split_calls: int = Field(default=60, ge=3)
-    """How many calls may be spent in one run on finding the bad vouchers of a batch that the ledger refused."""
+    """How many calls may be spent in one run on finding the bad vouchers of a batch that the ledger refused; always enough
+    to get down to one."""
     keep_exchanges_days: int = Field(default=180, ge=0, le=36_500)
     """How long the (redacted) texts of requests and answers are kept; their digests stay for ever."""
     options: Mapping[str, Any] = Field(default_factory=dict)

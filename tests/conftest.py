@@ -25,14 +25,21 @@ _numbers = itertools.count(1)
 
 
 class FakeClock:
-    """A clock that stands still until it is told to go on; sleeping turns it forward at once."""
+    """A clock that stands still until it is told to go on; sleeping turns it forward at once.
+
+    Setting `time` is what an administrator does to a wall clock: time does not go by.
+    """
 
     def __init__(self, now: datetime = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)) -> None:
         self.time = now
+        self.gone_by = 1000.0
         self.slept: list[float] = []
 
     def now(self) -> datetime:
         return self.time
+
+    def monotonic(self) -> float:
+        return self.gone_by
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -40,6 +47,7 @@ class FakeClock:
 
     def forward(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
+        self.gone_by += seconds
 
 
 @pytest.fixture

@@ -8,38 +8,26 @@ One writer per book: see `include.store.leases`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
-from include.domain.account import AuxiliaryDimension
-from include.domain.errors import FixData, OutcomeUnknown, RetryLater
-from include.domain.period import LedgerPeriod, PeriodState
-from include.domain.problems import Problem, ProblemOwner, Stage
-from include.domain.voucher import (
-    LedgerVoucher,
-    LedgerVoucherState,
-    PostingOutcome,
-    PostingResult,
-    VoucherKey,
-    VoucherStatus,
-    content_digest,
-)
-from include.pace import MAX_WAIT_S
+from include.domain.errors import FixData, LeaseLost, OutcomeUnknown, VoucherflowError
+from include.domain.period import Calendar
+from include.domain.voucher import PostingOutcome, PostingResult, VoucherStatus
+from include.exchanges import Exchange, recording
+from include.pace import concurrently
+from include.stages import periods
 from include.stages.context import Scope, StageContext, StageResult
-from include.store.leases import Lease
-from include.store.vouchers import Settlement, StoredVoucher
+from include.stages.look import find, look_up_doubtful
+from include.stages.posting import IN_DOUBT, TO_SEND, PostingRun, settlement
+from include.store.vouchers import Looked, Settlement, StoredVoucher
 
 log = logging.getLogger(__name__)
 
-LOOK_ATTEMPTS = 4
-IN_DOUBT = (VoucherStatus.SENDING, VoucherStatus.UNKNOWN)
-TO_LOOK_UP = (
-    *IN_DOUBT,
-    VoucherStatus.CONFLICT,
-)  # a person may have settled a conflict in the ledger meanwhile
-TO_SEND = (VoucherStatus.GENERATED, VoucherStatus.HELD)
+ROUNDS = 4
+"""How often one run sends and looks, as long as calls end in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,47 +45,6 @@ class PostResult(StageResult):
     posted_minor: int
 
 
-@dataclass
-class _Run:
-    """One posting run under one lease."""
-
-    ctx: StageContext
-    lease: Lease
-    periods: Sequence[LedgerPeriod]
-    ensured: set[AuxiliaryDimension] = field(default_factory=set)
-    counts: dict[VoucherStatus, int] = field(default_factory=lambda: dict.fromkeys(VoucherStatus, 0))
-    found: int = 0
-    posted_minor: int = 0
-    done: int = 0
-    total: int = 0
-
-    def settle(
-        self,
-        batch: Sequence[StoredVoucher],
-        settlements: Sequence[Settlement],
-        step: str,
-        *,
-        only: Collection[VoucherStatus] = tuple(VoucherStatus),
-    ) -> None:
-        """Record outcomes, of vouchers in the states `only`, and tell finance of those that need somebody."""
-        stored = {s.id: s for s in batch}
-        settlements = self.ctx.store.vouchers.settle(self.lease, settlements, step, only=only)
-        self.ctx.store.vouchers.file_problems(
-            self.ctx.book.id,
-            Stage.POST,
-            {s.id: _problems(s) for s in settlements},
-            quarantine=[s.id for s in settlements if s.status is VoucherStatus.REJECTED],
-        )
-        for s in settlements:
-            self.counts[s.status] += 1
-            if s.status is VoucherStatus.POSTED:
-                self.posted_minor += stored[s.id].voucher.total.minor
-                self.found += s.outcome is PostingOutcome.EXISTS
-        if step != "look":
-            self.done += len(settlements)
-            self.ctx.progress(Stage.POST, self.done, self.total)
-
-
 def post(ctx: StageContext, scope: Scope) -> PostResult:
     """Send what is generated and in scope; first find out what became of earlier calls that ended in doubt.
 
@@ -107,18 +54,21 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
     """
     lease = ctx.store.leases.acquire(ctx.book.id)
     try:
-        run = _Run(ctx, lease, ctx.ledger.periods())
+        run = PostingRun(ctx, lease, ctx.ledger.periods(), started=ctx.clock.monotonic())
         run.total = ctx.store.vouchers.count(ctx.book.id, scope, TO_SEND)
-        _look_up_doubtful(run)
+        look_up_doubtful(run)
         # Replacements come last: each waits until the reversal before it is in the ledger.
         for replacements in (False, True):
-            if not _send_all(run, scope, replacements=replacements) and replacements:
-                break
-            if _look_up_doubtful(run):
+            for _round in range(ROUNDS):
                 _send_all(run, scope, replacements=replacements)
-                _look_up_doubtful(run)
-    finally:
+                if not look_up_doubtful(run, IN_DOUBT):
+                    break
+    except Exception:
         ctx.store.leases.release(lease)
+        raise
+    # After Ctrl-C and the like threads may still be at it: the lease ends with the process, or runs out.
+    ctx.store.leases.release(lease)
+    ctx.store.exchanges.forget()
     return PostResult(
         posted=run.counts[VoucherStatus.POSTED],
         found_in_ledger=run.found,
@@ -130,45 +80,159 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
     )
 
 
-def _send_all(run: _Run, scope: Scope, *, replacements: bool) -> bool:
-    """Send what is ready; whether there was anything to send."""
-    after = 0
-    size = run.ctx.ledger.batch_size
-    vouchers = run.ctx.store.vouchers
-    while batch := vouchers.batch(run.ctx.book.id, scope, TO_SEND, size, after, replacements=replacements):
-        after = batch[-1].id
-        ready = _hold_back(run, batch)
-        if ready:
+@dataclass
+class _Call:
+    """Vouchers that go to the ledger together, and what was said.
+
+    `refused_whole`: they are part of a batch that the ledger refused, whose splitting all parts share.
+    """
+
+    wanted: Sequence[StoredVoucher]
+    split: _Split | None = None
+    batch: Sequence[StoredVoucher] = ()
+    exchanges: Sequence[Exchange] = ()
+
+
+@dataclass
+class _Split:
+    """How many more calls may be spent on a refused batch."""
+
+    calls_left: int
+
+
+def _send_all(run: PostingRun, scope: Scope, *, replacements: bool) -> None:
+    """Send what is ready, as many calls at once as the book allows; parts of refused batches go first."""
+    feed = _Feed(run, scope, replacements=replacements)
+    try:
+        concurrently(feed, feed.send, feed.settle, workers=run.ctx.book.ledger.workers)
+    except LeaseLost:
+        raise
+    except VoucherflowError:
+        feed.put_back()
+        raise
+
+
+class _Feed:
+    """The calls to be made. It may have more after it was empty: what was refused comes back in parts."""
+
+    def __init__(self, run: PostingRun, scope: Scope, *, replacements: bool) -> None:
+        self._run = run
+        self._scope = scope
+        self._replacements = replacements
+        self._after = 0
+        self._parts: deque[_Call] = deque()
+
+    def __iter__(self) -> Iterator[_Call]:
+        return self
+
+    def __next__(self) -> _Call:
+        run = self._run
+        if self._parts:
             run.ctx.store.leases.renew(run.lease)
-            ready = _with_dimensions(run, ready)
-        if ready:
-            _send(run, ready)
-    return after > 0
+            return self._parts.popleft()
+        vouchers, size = run.ctx.store.vouchers, run.ctx.ledger.batch_size
+        while batch := vouchers.batch(
+            run.ctx.book.id, self._scope, TO_SEND, size, self._after, replacements=self._replacements
+        ):
+            self._after = batch[-1].id
+            ready = _hold_back(run, batch)
+            if ready:
+                run.ctx.store.leases.renew(run.lease)
+                ready = _with_dimensions(run, ready)
+            if ready:
+                return _Call(ready)
+        raise StopIteration
+
+    def send(self, call: _Call) -> Sequence[PostingResult]:
+        """In a thread: look if need be, commit the intent, and make the call."""
+        run, ledger, store = self._run, self._run.ctx.ledger, self._run.ctx.store
+        with recording() as call.exchanges:
+            if call.split is not None:  # refused as a whole: proved not to be there
+                statuses: Sequence[VoucherStatus] = [VoucherStatus.SENDING]
+                looked = {s.id: Looked(s.voucher, s.seen) for s in call.wanted} if run.looks_first else None
+            else:
+                statuses = TO_SEND
+                looked = _look_before(run, call.wanted) if run.looks_first else None
+            call.batch = store.vouchers.mark_sending(
+                run.lease, [s.id for s in call.wanted], statuses, ledger.dimension_kinds, looked
+            )
+            return ledger.post([s.voucher for s in call.batch]) if call.batch else []
+
+    def settle(self, call: _Call, answer: Sequence[PostingResult] | VoucherflowError) -> None:
+        """Record what came of it."""
+        if (
+            not call.batch
+        ):  # nothing was to be sent, or something came between before the intent was committed
+            return
+        batch = call.batch
+        step = "outcome"
+        match answer:
+            case OutcomeUnknown():
+                log.warning(
+                    "过账结果未知，将先查询再决定 / outcome unknown, looking before sending again: %s", answer
+                )
+                unknown = VoucherStatus.UNKNOWN, PostingOutcome.UNKNOWN, str(answer)
+                results = [settlement(s, *unknown) for s in batch]
+            case FixData():
+                refused = [
+                    PostingResult(s.voucher.key, PostingOutcome.REJECTED, message=str(answer)) for s in batch
+                ]
+                self.settle(call, refused)
+                return
+            case VoucherflowError():
+                results, step = [settlement(s, VoucherStatus.GENERATED, None) for s in batch], "not_sent"
+            case _ if len(batch) > 1 and all(r.outcome is PostingOutcome.REJECTED for r in answer):
+                self._split(call, answer[0].message)
+                return
+            case _:
+                results = [_by_result(s, r) for s, r in zip(batch, answer, strict=True)]
+        self._run.settle(batch, results, step, exchanges=call.exchanges)
+
+    def put_back(self) -> None:
+        """Parts of refused batches that are not sent after all may be sent by the next run."""
+        while self._parts:
+            batch = self._parts.popleft().wanted
+            self._run.settle(batch, [settlement(s, VoucherStatus.GENERATED, None) for s in batch], "not_sent")
+
+    def _split(self, call: _Call, reason: str) -> None:
+        """Let halves of a refused batch go separately until the bad ones stand alone, or the budget is spent."""
+        run, batch = self._run, list(call.batch)
+        split = call.split or _Split(max(run.ctx.book.ledger.split_calls - 1, 2 * len(batch).bit_length()))
+        if split.calls_left < 2:
+            zh, _, en = reason.partition(" / ")
+            message = (
+                f"整批被拒，查找有问题凭证的调用次数已用完，下次运行继续；会计系统说：{zh} / its batch was refused and the calls "
+                f"for finding the bad ones are spent, the next run goes on; the ledger says: {en or zh}"
+            )
+            held = [settlement(s, VoucherStatus.HELD, None, message) for s in batch]
+            run.settle(batch, held, "refused", exchanges=call.exchanges)
+            return
+        split.calls_left -= 2
+        middle = len(batch) // 2
+        waiting = [settlement(s, VoucherStatus.SENDING, PostingOutcome.REJECTED, reason) for s in batch]
+        run.settle(batch, waiting, "split", exchanges=call.exchanges)
+        # Depth first: however small the budget, each run gets down to single vouchers.
+        self._parts.extendleft(_Call(half, split) for half in (batch[middle:], batch[:middle]))
 
 
-def _hold_back(run: _Run, batch: Sequence[StoredVoucher]) -> list[StoredVoucher]:
-    """Keep back vouchers whose period is not open; returns the others."""
-    ready, held = [], []
-    for stored in batch:
-        day = stored.voucher.date
-        period = next((p for p in run.periods if p.first_day <= day <= p.last_day), None)
-        state = period.state if period else PeriodState.MISSING
-        if state is PeriodState.OPEN:
-            ready.append(stored)
-            continue
-        code = stored.voucher.period.code
-        reason = (
-            f"会计期间 {code} 已关闭，凭证暂挂；期间重新打开后再运行即可 / period {code} is closed: the voucher is held; run again once it is open"
-            if state is PeriodState.CLOSED
-            else f"会计系统没有 {day} 所在的会计期间，请先建立 {code} / the ledger has no period for {day}: set {code} up, then run again"
-        )
-        held.append(Settlement(stored.id, stored.voucher.key, VoucherStatus.HELD, None, message=reason))
+def _look_before(run: PostingRun, wanted: Sequence[StoredVoucher]) -> dict[int, Looked]:
+    """What stands already in a ledger that keeps no keys, by row id."""
+    there = find(run, wanted)
+    return {
+        s.id: Looked(s.voucher, frozenset(each.ledger_id for each in there.get(s.voucher.key, ())))
+        for s in wanted
+    }
+
+
+def _hold_back(run: PostingRun, batch: Sequence[StoredVoucher]) -> list[StoredVoucher]:
+    """Put vouchers whose period is not open by the book's policy; returns those that may be sent, as they are now."""
+    ready, held = periods.put(run.ctx, run.lease, Calendar(run.periods), batch)
     if held:
         run.settle(batch, held, "held", only=TO_SEND)  # no call was made: another run may have changed them
     return ready
 
 
-def _with_dimensions(run: _Run, batch: list[StoredVoucher]) -> list[StoredVoucher]:
+def _with_dimensions(run: PostingRun, batch: list[StoredVoucher]) -> list[StoredVoucher]:
     """Make the batch's dimension values exist in the ledger; vouchers whose values it refuses are rejected."""
     new = {d for s in batch for line in s.voucher.lines for d in line.dimensions} - run.ensured
     if not new:
@@ -189,35 +253,6 @@ def _with_dimensions(run: _Run, batch: list[StoredVoucher]) -> list[StoredVouche
     return batch
 
 
-def _send(run: _Run, wanted: Sequence[StoredVoucher], statuses: Sequence[VoucherStatus] = TO_SEND) -> None:
-    """One call for the batch. If the ledger refuses it as a whole, halves go separately until the bad ones stand alone."""
-    ledger = run.ctx.ledger
-    batch = run.ctx.store.vouchers.mark_sending(
-        run.lease, [stored.id for stored in wanted], statuses, ledger.dimension_kinds
-    )
-    if not batch:
-        return
-    try:
-        results = ledger.post([stored.voucher for stored in batch])
-    except OutcomeUnknown as error:
-        log.warning("过账结果未知，将先查询再决定 / outcome unknown, looking before sending again: %s", error)
-        run.settle(
-            batch,
-            [_settlement(s, VoucherStatus.UNKNOWN, PostingOutcome.UNKNOWN, str(error)) for s in batch],
-            "outcome",
-        )
-        return
-    except RetryLater:
-        run.settle(batch, [_settlement(s, VoucherStatus.GENERATED, None, "") for s in batch], "not_sent")
-        raise
-    if len(batch) > 1 and all(result.outcome is PostingOutcome.REJECTED for result in results):
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
-            _send(run, half, [VoucherStatus.SENDING])  # refused as a whole: proved not to be there
-        return
-    run.settle(batch, [_by_result(s, r) for s, r in zip(batch, results, strict=True)], "outcome")
-
-
 def _by_result(stored: StoredVoucher, result: PostingResult) -> Settlement:
     outcome = result.outcome
     match outcome:
@@ -234,130 +269,3 @@ def _by_result(stored: StoredVoucher, result: PostingResult) -> Settlement:
     return Settlement(
         stored.id, stored.voucher.key, status, outcome, result.ledger_id, result.number, result.message
     )
-
-
-def _look_up_doubtful(run: _Run) -> int:
-    """Find out what became of every call of this book that ended in doubt; returns how many may be sent again."""
-    absent = 0
-    after = 0
-    while batch := run.ctx.store.vouchers.batch(run.ctx.book.id, Scope(), TO_LOOK_UP, 200, after):
-        after = batch[-1].id
-        _wait_until_settled(run, batch)
-        run.ctx.store.leases.renew(run.lease)
-        found = _find(run, batch)
-        judged = [(stored, _judge(run, stored, found.get(stored.voucher.key, ()))) for stored in batch]
-        settlements = [
-            s
-            for stored, s in judged
-            if (stored.status, s.status) != (VoucherStatus.CONFLICT, VoucherStatus.CONFLICT)
-        ]
-        absent += sum(s.status is VoucherStatus.GENERATED for s in settlements)
-        run.settle(batch, settlements, "look")
-    return absent
-
-
-def _wait_until_settled(run: _Run, batch: Sequence[StoredVoucher]) -> None:
-    latest = max((s.intent_at for s in batch if s.intent_at), default=None)
-    if latest is None:
-        return
-    # The call may have waited for its turn after the intent, and only then was the ledger at work on it.
-    quiet_s = MAX_WAIT_S + run.ctx.ledger.settle_s
-    wait = (latest + timedelta(seconds=quiet_s) - run.ctx.clock.now()).total_seconds()
-    if wait > 0:
-        log.info(
-            "%d 张凭证的过账结果未知，等待 %.0f 秒后查询 / %d vouchers in doubt: looking in %.0f s, when the ledger is quiet",
-            len(batch),
-            wait,
-            len(batch),
-            wait,
-        )
-        run.ctx.clock.sleep(wait)
-
-
-def _find(run: _Run, batch: Sequence[StoredVoucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
-    for attempt in range(1, LOOK_ATTEMPTS + 1):
-        try:
-            return run.ctx.ledger.find([s.voucher for s in batch])
-        except RetryLater as error:
-            if attempt == LOOK_ATTEMPTS:
-                raise
-            pause = error.retry_after_s or 2.0**attempt
-            log.warning(
-                "查询失败，%.0f 秒后再试 / the look-up failed, again in %.0f s: %s", pause, pause, error
-            )
-            run.ctx.clock.sleep(pause)
-    raise AssertionError("unreachable: the last attempt raises")
-
-
-def _judge(run: _Run, stored: StoredVoucher, found: Sequence[LedgerVoucher]) -> Settlement:
-    """What the ledger's answer means for one voucher."""
-    if not found:
-        return _settlement(stored, VoucherStatus.GENERATED, None, "")
-    if len(found) > 1:
-        numbers = "、".join(v.number or v.ledger_id for v in found)
-        return _settlement(
-            stored,
-            VoucherStatus.CONFLICT,
-            PostingOutcome.CONFLICT,
-            f"会计系统中同一凭证有 {len(found)} 份：{numbers}，请财务作废多余的，再运行过账 / the ledger has it {len(found)} times: {numbers}; "
-            "cancel the surplus ones, then post again",
-        )
-    there = found[0]
-    kinds = run.ctx.ledger.dimension_kinds
-    ours = content_digest(stored.voucher.date, stored.voucher.lines, kinds)
-    if content_digest(there.date, there.lines, kinds) != ours:
-        return Settlement(
-            stored.id,
-            stored.voucher.key,
-            VoucherStatus.CONFLICT,
-            PostingOutcome.CONFLICT,
-            there.ledger_id,
-            there.number,
-            f"会计系统中凭证 {there.number} 用了同一键但内容不同，请财务核对处理后再运行过账 / voucher {there.number} in the ledger has our key "
-            "but other content: settle it there, then post again",
-        )
-    if there.state is LedgerVoucherState.DRAFT:
-        try:
-            there = run.ctx.ledger.complete([there])[0]
-        except OutcomeUnknown as error:  # the next look sees what became of it
-            return Settlement(
-                stored.id,
-                stored.voucher.key,
-                VoucherStatus.UNKNOWN,
-                PostingOutcome.UNKNOWN,
-                there.ledger_id,
-                there.number,
-                str(error),
-            )
-        except FixData as error:  # its period was closed meanwhile, say: the other vouchers go on
-            return Settlement(
-                stored.id,
-                stored.voucher.key,
-                VoucherStatus.CONFLICT,
-                PostingOutcome.CONFLICT,
-                there.ledger_id,
-                there.number,
-                str(error),
-            )
-    return Settlement(
-        stored.id,
-        stored.voucher.key,
-        VoucherStatus.POSTED,
-        PostingOutcome.EXISTS,
-        there.ledger_id,
-        there.number,
-    )
-
-
-def _settlement(
-    stored: StoredVoucher, status: VoucherStatus, outcome: PostingOutcome | None, message: str
-) -> Settlement:
-    return Settlement(stored.id, stored.voucher.key, status, outcome, message=message)
-
-
-def _problems(s: Settlement) -> list[Problem]:
-    """What finance must know of a voucher that did not go through."""
-    zh, _, en = s.message.partition(" / ")
-    if s.status in {VoucherStatus.REJECTED, VoucherStatus.HELD, VoucherStatus.CONFLICT}:
-        return [Problem(f"voucher.{s.status}", str(s.key), zh, en or zh, ProblemOwner.FINANCE)]
-    return []

@@ -26,6 +26,8 @@ class Lease:
     book: str
     fence: int
     holder: str
+    is_predecessor_gone: bool = True
+    """Whether the holder before gave it back or is known to have ended; else it only ran out of time, and may wake up."""
 
 
 class Leases:
@@ -47,6 +49,7 @@ class Leases:
         b = t.book_lease
         now = self.clock.now()
         holder = _this_process()
+        is_predecessor_gone = True
         with writing(self.engine) as connection:
             row = connection.execute(select(b).where(b.c.book == book).with_for_update()).first()
             if row is not None and row.expires_at > now and not _has_ended(row.holder):
@@ -54,13 +57,20 @@ class Leases:
                     f"账簿 {book} 正由 {row.holder} 写入，租约至 {row.expires_at:%Y-%m-%d %H:%M:%S} UTC；请等它结束后再运行 / book {book} "
                     f"is being written by {row.holder}, lease until {row.expires_at:%H:%M:%S} UTC: run again when it has ended"
                 )
+            if row is not None:
+                is_predecessor_gone = row.is_released or _has_ended(row.holder)
             fence = 1 if row is None else row.fence + 1
-            values = {"fence": fence, "holder": holder, "expires_at": now + timedelta(seconds=LEASE_S)}
+            values = {
+                "fence": fence,
+                "holder": holder,
+                "expires_at": now + timedelta(seconds=LEASE_S),
+                "is_released": False,
+            }
             if row is None:
                 connection.execute(insert(b).values(book=book, **values))
             else:
                 connection.execute(update(b).where(b.c.book == book).values(**values))
-        return Lease(book, fence, holder)
+        return Lease(book, fence, holder, is_predecessor_gone)
 
     def renew(self, lease: Lease) -> None:
         """Put the expiry forward; raises LeaseLost as `check`."""
@@ -79,7 +89,7 @@ class Leases:
             connection.execute(
                 update(b)
                 .where(b.c.book == lease.book, b.c.fence == lease.fence)
-                .values(expires_at=self.clock.now())
+                .values(expires_at=self.clock.now(), is_released=True)
             )
 
 

@@ -10,6 +10,7 @@ from include.ports import Clock, SystemClock
 from include.store.corrections import Corrections
 from include.store.documents import Documents
 from include.store.engine import open_engine
+from include.store.exchanges import Exchanges
 from include.store.leases import Leases
 from include.store.migrate import ensure_current
 from include.store.reconciliations import Reconciliations
@@ -28,6 +29,7 @@ class Store:
     reconciliations: Reconciliations
     rule_sets: RuleSets
     corrections: Corrections
+    exchanges: Exchanges
 
 
 def open_store(url: str, clock: Clock | None = None) -> Store:
@@ -52,4 +54,5 @@ def assemble(engine: Engine, clock: Clock) -> Store:
         Reconciliations(engine, clock),
         RuleSets(engine, clock),
         Corrections(engine, clock),
+        Exchanges(engine, clock),
     )

@@ -388,6 +388,7 @@ book_lease = Table(
     Column("fence", BigInteger, nullable=False, comment="grows with every holder"),
     Column("holder", String(160), nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
+    Column("is_released", Boolean, nullable=False, server_default=false(), comment="given back, not run out"),
 )
 
 reconciliation_run = Table(

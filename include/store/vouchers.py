@@ -26,8 +26,10 @@ from include.domain.voucher import (
     VoucherStatus,
     content_digest,
 )
+from include.exchanges import Exchange
 from include.ports import Clock
 from include.store import audit, generated, leases, problems
+from include.store import exchanges as exchange_rows
 from include.store import tables as t
 from include.store.corrections import Relation
 from include.store.documents import Scope, within
@@ -39,7 +41,11 @@ from include.store.leases import Lease
 
 @dataclass(frozen=True, slots=True)
 class StoredVoucher:
-    """A voucher with its row id and where it stands. `intent_at` is the last time it was sent."""
+    """A voucher with its row id and where it stands.
+
+    `intent_at`, `fence` and `seen` are of the last time it was sent: when, under which lease, and what stood in a ledger
+    without keys before, by the ledger's ids.
+    """
 
     id: int
     status: VoucherStatus
@@ -48,6 +54,18 @@ class StoredVoucher:
     ledger_id: str
     ledger_number: str
     intent_at: datetime | None = None
+    fence: int = 0
+    seen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a ledger without keys showed for a voucher before it is sent: `ids` of all that is like it in date and total,
+    and the voucher's content then.
+    """
+
+    content: Voucher
+    ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +157,47 @@ class Vouchers:
             ).all()
             return load(connection, ids)
 
+    def with_alike(
+        self, book: str, batch: Sequence[StoredVoucher], statuses: Iterable[VoucherStatus]
+    ) -> list[StoredVoucher]:
+        """The batch and all others of the book in these states that were sent with the content of one of it."""
+        v = t.voucher
+        digests = {s.content_digest for s in batch if s.content_digest}
+        wanted = {s.id for s in batch}
+        with reading(self.engine) as connection:
+            for part in chunks(sorted(digests)):
+                wanted |= set(
+                    connection.scalars(
+                        select(v.c.id).where(
+                            v.c.book == book, v.c.status.in_(list(statuses)), v.c.content_digest.in_(part)
+                        )
+                    )
+                )
+            return load(connection, sorted(wanted))
+
+    def taken(self, book: str, ledger_ids: Collection[str]) -> dict[str, int]:
+        """Which of our vouchers has which of these ids of the ledger, as far as they are known as ours."""
+        v = t.voucher
+        with reading(self.engine) as connection:
+            return {
+                row.ledger_id: row.id
+                for part in chunks(sorted(ledger_ids))
+                for row in connection.execute(
+                    select(v.c.id, v.c.ledger_id).where(v.c.book == book, v.c.ledger_id.in_(part))
+                )
+            }
+
     def mark_sending(
         self,
         lease: Lease,
         ids: Sequence[int],
         statuses: Iterable[VoucherStatus],
         dimension_kinds: frozenset[str],
+        looked: Mapping[int, Looked] | None = None,
     ) -> list[StoredVoucher]:
         """Commit the intent to post, before the call is made; returns what may be sent, as it stands now.
+
+        `looked`, by row id, is kept with the intent; a voucher that has other content by now is left out.
 
         A voucher is left out that is no longer in one of these states, or whose document is not accepted any
         more: another run may have changed either since the batch was read. So is a replacement while the reversal
@@ -186,6 +237,8 @@ class Vouchers:
                 .with_for_update(of=v)
             ).all()
             batch = load(connection, may_go)
+            if looked is not None:
+                batch = [s for s in batch if s.id in looked and looked[s.id].content == s.voucher]
             if not batch:
                 return []
             digests = {s.id: content_digest(s.voucher.date, s.voucher.lines, dimension_kinds) for s in batch}
@@ -197,7 +250,17 @@ class Vouchers:
             )
             connection.execute(
                 insert(t.posting_attempt),
-                [_attempt(lease, pk, "intent", now, content_digest=value) for pk, value in digests.items()],
+                [
+                    _attempt(
+                        lease,
+                        pk,
+                        "intent",
+                        now,
+                        content_digest=value,
+                        seen=json.dumps(sorted(looked[pk].ids)) if looked else "",
+                    )
+                    for pk, value in digests.items()
+                ],
             )
         return batch
 
@@ -208,8 +271,12 @@ class Vouchers:
         step: str = "outcome",
         *,
         only: Collection[VoucherStatus] = tuple(VoucherStatus),
+        exchanges: Sequence[Exchange] = (),
+        keep_days: int = 0,
     ) -> list[Settlement]:
         """Record what became of vouchers, with an attempt each and an audit event for those now in the ledger.
+
+        `exchanges`: what was said to the ledger, its texts kept for `keep_days`.
 
         A voucher that is not in one of the states `only` any more is left as it is; returns what was recorded.
         """
@@ -259,6 +326,7 @@ class Vouchers:
                     for s in settlements
                 ],
             )
+            call = exchange_rows.save(connection, exchanges, now, keep_days)
             connection.execute(
                 insert(t.posting_attempt),
                 [
@@ -267,6 +335,7 @@ class Vouchers:
                         s.id,
                         step,
                         now,
+                        call=call,
                         content_digest=digests[s.id],
                         outcome=s.outcome or "",
                         ledger_id=s.ledger_id,
@@ -336,19 +405,22 @@ def load(connection: Connection, ids: Sequence[int]) -> list[StoredVoucher]:
             select(j).where(j.c.voucher_id.in_(part)).order_by(j.c.voucher_id, j.c.line_no)
         ):
             lines.setdefault(line.voucher_id, []).append(line)
-        intents = {
-            row.voucher_id: row.at
+        last = (
+            select(func.max(a.c.id))
+            .where(a.c.voucher_id.in_(part), a.c.step == "intent")
+            .group_by(a.c.voucher_id)
+        )
+        intents: dict[int, Any] = {
+            row.voucher_id: row
             for row in connection.execute(
-                select(a.c.voucher_id, func.max(a.c.at).label("at"))
-                .where(a.c.voucher_id.in_(part), a.c.step == "intent")
-                .group_by(a.c.voucher_id)
+                select(a.c.voucher_id, a.c.at, a.c.fence, a.c.seen).where(a.c.id.in_(last))
             )
         }
         found += [_stored(row, lines.get(row.id, []), intents.get(row.id)) for row in rows]
     return found
 
 
-def _stored(row: Row[Any], lines: Sequence[Row[Any]], intent_at: datetime | None) -> StoredVoucher:
+def _stored(row: Row[Any], lines: Sequence[Row[Any]], intent: Any) -> StoredVoucher:
     key = VoucherKey(row.book, row.source, row.document_id, row.event, row.revision)
     voucher = Voucher(
         key=key,
@@ -365,7 +437,9 @@ def _stored(row: Row[Any], lines: Sequence[Row[Any]], intent_at: datetime | None
         row.content_digest,
         row.ledger_id,
         row.ledger_number,
-        intent_at,
+        intent.at if intent else None,
+        intent.fence if intent else 0,
+        frozenset(json.loads(intent.seen)) if intent and intent.seen else frozenset(),
     )
 
 
@@ -395,6 +469,8 @@ def _attempt(lease: Lease, pk: int, step: str, at: datetime, **values: Any) -> d
         "content_digest": "",
         "ledger_id": "",
         "message": "",
+        "call": "",
+        "seen": "",
         "at": at,
         **values,
     }

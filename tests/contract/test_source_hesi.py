@@ -42,6 +42,9 @@ class EmulatedTime:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
 
+    def monotonic(self) -> float:
+        return self._clock.now_ms() / 1000
+
     def sleep(self, seconds: float) -> None:
         self._clock.advance(int(seconds * 1000) + 1)
 

@@ -11,7 +11,7 @@ from itertools import count
 
 from include.domain.account import Account, AccountBalance, AuxiliaryDimension, Chart
 from include.domain.errors import FixData, OutcomeUnknown, VoucherflowError
-from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
+from include.domain.period import Calendar, FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import (
     JournalLine,
     LedgerLine,
@@ -60,6 +60,7 @@ class FakeLedger:
     """One book. Tests may change all public attributes.
 
     Attributes:
+        adjustments: adjustment periods, which lie over months and take nothing of ours.
         creatable: kinds of dimension values that `ensure_dimensions` may make; None: all that are kept.
         poison: document ids with which any batch is refused as a whole, without saying which it was.
         vouchers_by_id: everything in the ledger, in order of creation.
@@ -75,6 +76,7 @@ class FakeLedger:
     dimension_kinds: frozenset[str] = frozenset({"employee", "supplier", "customer", "department", "project"})
     accounts: dict[str, Account] = field(default_factory=chart_cn)
     states: dict[FiscalPeriod, PeriodState] = field(default_factory=lambda: months(2025, 2026))
+    adjustments: list[LedgerPeriod] = field(default_factory=list)
     words: tuple[str, ...] = ("记", "收", "付", "转")
     creatable: frozenset[str] | None = None
     poison: set[str] = field(default_factory=set)
@@ -134,16 +136,19 @@ class FakeLedger:
 
     def periods(self) -> Sequence[LedgerPeriod]:
         self._meet_fate("periods")
-        return [
-            LedgerPeriod(period.code, period.first_day, period.last_day, self.states[period])
-            for period in sorted(self.states)
+        months = [
+            LedgerPeriod(period.code, period.first_day, period.last_day, state)
+            for period, state in self.states.items()
         ]
+        return sorted([*months, *self.adjustments], key=lambda period: period.first_day)
 
     def period_of(self, day: date) -> LedgerPeriod | None:
-        return next((p for p in self.periods() if p.first_day <= day <= p.last_day), None)
+        return Calendar(self.periods()).holding(day)
 
     def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
         self._meet_fate("find")
+        if self.proof_level is ProofLevel.DATE_AND_AMOUNT:
+            return self._find_like(vouchers)
         wanted = {voucher.key for voucher in vouchers}
         found: dict[VoucherKey, list[LedgerVoucher]] = {}
         for voucher in self.vouchers_by_id.values():
@@ -187,6 +192,15 @@ class FakeLedger:
                 self._post_draft(voucher)
         return [self.vouchers_by_id[voucher.ledger_id] for voucher in vouchers]
 
+    def discard(self, vouchers: Sequence[LedgerVoucher]) -> None:
+        self._meet_fate("discard")
+        there = [self.vouchers_by_id[v.ledger_id] for v in vouchers if v.ledger_id in self.vouchers_by_id]
+        posted = [voucher.number for voucher in there if voucher.state is not LedgerVoucherState.DRAFT]
+        if posted:
+            raise FixData(f"{', '.join(posted)} 已过账，不能删除 / posted, not to be deleted")
+        for voucher in there:
+            del self.vouchers_by_id[voucher.ledger_id]
+
     def vouchers(self, period: FiscalPeriod) -> Iterator[Sequence[LedgerVoucher]]:
         listed = [voucher for voucher in self.vouchers_by_id.values() if voucher.period == period.code]
         for start in range(0, len(listed), self.page_size):
@@ -205,6 +219,15 @@ class FakeLedger:
             for account, sides in sorted(totals.items())
             if any(sides.values())
         ]
+
+    def _find_like(self, vouchers: Sequence[Voucher]) -> dict[VoucherKey, list[LedgerVoucher]]:
+        """By date and debit total, which is all that this ledger can be searched by."""
+        by_like: dict[tuple[date, int], list[LedgerVoucher]] = defaultdict(list)
+        for each in self.vouchers_by_id.values():
+            total = sum(line.amount.minor for line in each.lines if line.side is Side.DEBIT)
+            by_like[each.date, total].append(each)
+        found = {voucher.key: by_like[voucher.date, voucher.total.minor] for voucher in vouchers}
+        return {key: like for key, like in found.items() if like}
 
     # -- the rules of an accounting system -----------------------------------------------------------
 
@@ -250,7 +273,7 @@ class FakeLedger:
         created = self.vouchers_by_id[ledger_id] = LedgerVoucher(
             ledger_id=ledger_id,
             number="",
-            reference=str(voucher.key),
+            reference="" if self.proof_level is ProofLevel.DATE_AND_AMOUNT else str(voucher.key),
             date=voucher.date,
             period=voucher.period.code,
             state=LedgerVoucherState.DRAFT,

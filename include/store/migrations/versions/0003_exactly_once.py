@@ -58,6 +58,16 @@ def upgrade() -> None:
         ),
     )
     op.add_column(
+        "book_lease",
+        sa.Column(
+            "is_released",
+            sa.Boolean(),
+            server_default=sa.false(),
+            nullable=False,
+            comment="given back, not run out",
+        ),
+    )
+    op.add_column(
         "voucher",
         sa.Column("policy_date", sa.Date(), comment="its date before it was moved out of a closed period"),
     )
@@ -80,6 +90,7 @@ def _protect(table: str) -> None:
 
 def downgrade() -> None:
     op.drop_column("voucher", "policy_date")
+    op.drop_column("book_lease", "is_released")
     for name in ("seen", "call"):
         op.drop_column("posting_attempt", name)
     op.drop_table("exchange_body")
