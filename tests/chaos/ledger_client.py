@@ -14,6 +14,7 @@ With a limiter, every request waits for its turn and a call that is Refused is r
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
+from include.exchanges import HIDDEN, is_recording, record, redact
 from include.pace import Limiter, Refused, retry_after_s
 
 LATER = frozenset({"L0001", "R0001"})
@@ -96,8 +98,9 @@ class LedgerClient:
         if self._limiter is not None:
             self._limiter.wait()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        response = None
         try:
-            return self._http().post(
+            response = self._http().post(
                 self._endpoint.url + path,
                 json=body,
                 headers=headers,
@@ -111,6 +114,17 @@ class LedgerClient:
                     f"tried again: {type(error).__name__}"
                 ) from error
             raise self._lost(path, type(error).__name__, writes=writes) from error
+        else:
+            return response
+        finally:
+            if is_recording():
+                self._record(path, body, response)
+
+    def _record(self, path: str, body: dict[str, Any], response: requests.Response | None) -> None:
+        text = None
+        if response is not None:
+            text = HIDDEN if path == "/api/login" else f"HTTP {response.status_code}\n{response.text}"
+        record(f"{path} {json.dumps(redact(body), ensure_ascii=False)}", text)
 
     def _http(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

@@ -15,6 +15,7 @@ import pytest
 from include.adapters.ledger.tryton.client import TrytonClient
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
+from include.exchanges import recording
 from include.pace import ATTEMPTS, Limiter, Refused
 from tests.fakes.json_rpc import RESET, SILENCE, Answer, JsonRpcServer, error, json_rpc_server, result
 
@@ -225,3 +226,24 @@ def test_decimals_and_dates_keep_their_type(server: JsonRpcServer) -> None:
 
     assert answer == [Decimal("0.10"), date(2026, 2, 28)]
     assert str(answer[0]) == "0.10"
+
+
+def test_exchanges_are_recorded_without_password_and_session(server: JsonRpcServer) -> None:
+    server.login = lambda: result([2, "session-secret", None])
+    server.script = [TRUNCATED, RESET, result([7])]
+    ours = client(server)
+    with recording() as heard:
+        for _time in range(2):
+            with pytest.raises(OutcomeUnknown):
+                ours.call("model.account.move.create", {"number": 1}, writes=True)
+        assert ours.call("model.account.move.search", writes=False) == [7]
+
+    requests = [exchange.request for exchange in heard]
+    assert ["create" in requests[1], "create" in requests[2], "search" in requests[3]] == [True] * 3
+    assert [exchange.response for exchange in heard[1:]] == [
+        'HTTP 200\n{"id": 0, "result": [1, 2',
+        None,
+        'HTTP 200\n{"id": 0, "result": [7]}',
+    ]
+    assert PASSWORD not in repr(heard)
+    assert "session-secret" not in repr(heard)

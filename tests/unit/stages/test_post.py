@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -17,13 +17,16 @@ from include.domain.errors import FixData, LeaseLost, OutcomeUnknown, RetryLater
 from include.domain.money import Money
 from include.domain.period import FiscalPeriod, PeriodState
 from include.domain.voucher import (
+    LedgerVoucher,
     LedgerVoucherState,
     PostingOutcome,
     PostingResult,
     Side,
     Voucher,
+    VoucherKey,
     VoucherStatus,
 )
+from include.exchanges import record
 from include.pace import MAX_WAIT_S
 from include.ports import ProofLevel
 from include.settings import Book
@@ -441,6 +444,37 @@ def test_when_the_calls_for_splitting_are_spent_the_rest_waits_for_the_next_run(
         post(ctx, ALL)
     assert VoucherStatus.HELD not in statuses(ctx)
     assert once_each(ledger, 8)
+
+
+def test_what_was_said_to_the_ledger_is_found_from_the_voucher(
+    oa: FakeSource, make_context: MakeContext, clock: FakeClock
+) -> None:
+    class Talking(FakeLedger):
+        """Says what went over its line, as clients of real ledgers do."""
+
+        __slots__ = ()
+
+        def post(self, vouchers: Sequence[Voucher]) -> Sequence[PostingResult]:
+            record(f"post {len(vouchers)}", None)
+            return FakeLedger.post(self, vouchers)
+
+        def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
+            record(f"find {len(vouchers)}", "answer")
+            return FakeLedger.find(self, vouchers)
+
+    ledger = Talking(batch_size=4)
+    ctx = make_context(oa, ledger)
+    ready(ctx, oa, 3)
+    ledger.lose(Loss.POSTED)
+    assert post(ctx, ALL).posted == 3
+    for pk in (1, 3):
+        said = ctx.store.exchanges.of_voucher(pk)
+        assert [(each.request, each.response) for each in said] == [("post 3", None), ("find 3", "answer")]
+    clock.forward((ctx.book.ledger.keep_exchanges_days + 2) * 86_400)
+    post(ctx, ALL)
+    later = ctx.store.exchanges.of_voucher(1)
+    assert [each.request for each in later] == [None, None]
+    assert [each.request_digest for each in later] == [each.request_digest for each in said]
 
 
 def with_ledger(book: Book, **settings: object) -> Book:

@@ -27,6 +27,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from include.adapters.ledger.tryton.auth import LOGIN, TrytonSession
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
+from include.exchanges import HIDDEN, is_recording, record
 from include.pace import Limiter, Refused, retry_after_s
 
 STATUS_CONFIG = {
@@ -90,8 +91,9 @@ class TrytonClient:
         if header:
             headers["Authorization"] = header
         self._limiter.wait()
+        response = None
         try:
-            return self._http().post(
+            response = self._http().post(
                 self._url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             )
         except (requests.exceptions.SSLError, requests.exceptions.InvalidURL, ValueError) as error:
@@ -105,6 +107,16 @@ class TrytonClient:
                     f"again: {_brief(error)}"
                 ) from error
             raise self._lost(method, _brief(error), writes=writes) from error
+        else:
+            return response
+        finally:
+            if method == LOGIN:  # the password goes out, a session's token comes back
+                record(f"{LOGIN} {HIDDEN}", None if response is None else HIDDEN)
+            elif is_recording():
+                record(
+                    body.decode(),
+                    None if response is None else f"HTTP {response.status_code}\n{response.text}",
+                )
 
     def _http(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

@@ -174,6 +174,16 @@ class TrytonGateway:
             self._post(chunk, self._known())
         return self.read([voucher.ledger_id for voucher in vouchers])
 
+    def discard(self, vouchers: Sequence[LedgerVoucher]) -> None:
+        there = self.read([voucher.ledger_id for voucher in vouchers])
+        posted = [each.number for each in there if each.state is not LedgerVoucherState.DRAFT]
+        if posted:
+            raise FixData(
+                f"凭证 {'、'.join(posted)} 已记账，不能删除，只能冲销 / {', '.join(posted)}: posted, so not to be deleted but reversed"
+            )
+        for chunk in chunks([int(each.ledger_id) for each in there], self.batch_size):
+            self._delete(chunk, self._known())
+
     def vouchers(self, period: FiscalPeriod) -> Iterator[Sequence[LedgerVoucher]]:
         period_ids = self._known().ids_of(period)
         last = 0
@@ -247,12 +257,15 @@ class TrytonGateway:
     def _post(self, ids: Sequence[int], references: References) -> None:
         self._client.call("model.account.move.post", list(ids), {"company": references.company}, writes=True)
 
+    def _delete(self, ids: Sequence[int], references: References) -> None:
+        self._client.call(
+            "model.account.move.delete", list(ids), {"company": references.company}, writes=True
+        )
+
     def _discard(self, ids: Sequence[int], references: References, refusal: FixData) -> None:
         """Delete drafts that the ledger would not post, so that REJECTED means that nothing of them is there."""
         try:
-            self._client.call(
-                "model.account.move.delete", list(ids), {"company": references.company}, writes=True
-            )
+            self._delete(ids, references)
         except (RetryLater, FixData, FixConfig) as error:
             raise OutcomeUnknown(
                 f"账务系统拒绝记账，草稿未能删除，须先查询 / the ledger refused to post and the drafts could not be deleted, "
