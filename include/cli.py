@@ -24,6 +24,7 @@ from include.cli_common import (
     scope_of,
     show,
 )
+from include.cli_periods import register as register_periods
 from include.cli_rules import rules_app
 from include.connections import Resolver
 from include.domain.errors import (
@@ -127,6 +128,9 @@ _stage_command(Stage.GENERATE, "生成凭证 / make vouchers")
 _stage_command(Stage.POST, "过账 / post to the ledger")
 _stage_command(Stage.RECONCILE, "对账 / reconcile")
 _stage_command(Stage.WRITE_BACK, "回写凭证号 / write numbers back")
+
+
+register_periods(app)
 
 
 @app.command(Stage.EXTRACT.value)

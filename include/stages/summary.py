@@ -17,6 +17,7 @@ from include.stages.rules import is_current
 from include.store import tables as t
 from include.store.documents import in_scope, within
 from include.store.engine import reading
+from include.store.periods import day_by_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
                     func.sum(v.c.debit_minor).label("debit"),
                     func.sum(v.c.credit_minor).label("credit"),
                 )
-                .where(v.c.book == book, within(v.c.date, scope))
+                .where(v.c.book == book, within(day_by_policy(v), scope))
                 .group_by(v.c.status)
             )
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, bindparam, func, select, update
 
 from include.domain.period import LedgerPeriod
 from include.domain.problems import Stage
@@ -19,6 +19,14 @@ from include.store.filing import chunks
 
 MOVABLE = (VoucherStatus.GENERATED, VoucherStatus.HELD)
 """States in which nothing of a voucher has left for the ledger, and the document still wants it as it is."""
+UNPOSTED = (
+    *MOVABLE,
+    VoucherStatus.REJECTED,
+    VoucherStatus.SENDING,
+    VoucherStatus.UNKNOWN,
+    VoucherStatus.CONFLICT,
+)
+"""States of vouchers that somebody or something still has to bring into the ledger."""
 HELD = f"voucher.{VoucherStatus.HELD}"
 """The code of the problem that says why a voucher is held."""
 
@@ -62,11 +70,16 @@ class Count:
     debit_minor: int
 
 
+def day_by_policy(voucher: FromClause) -> ColumnElement[date]:
+    """The day of a row of `voucher` by the book's policy, wherever it was moved: what a scope of business days means."""
+    return func.coalesce(voucher.c.policy_date, voucher.c.date)
+
+
 def dates(connection: Connection, ids: Collection[int]) -> dict[int, Dates]:
     """Of these vouchers, by row id.
 
-    A reversal comes no earlier than what it reverses, and whatever takes the place of something reversed (a replacement,
-    the voucher of a later revision) no earlier than its reversal.
+    A correction comes no earlier than what it corrects, and whatever takes the place of something reversed (a
+    replacement, the voucher of a later revision) no earlier than its reversal.
     """
     v, original, reversal = t.voucher, t.voucher.alias(), t.voucher.alias()
     found: dict[int, Dates] = {}
@@ -106,14 +119,14 @@ def dates(connection: Connection, ids: Collection[int]) -> dict[int, Dates]:
         ):
             reversals.setdefault((row.book, row.source, row.document_id), []).append(row)
         for row in rows:
-            earlier = [
-                each.date
-                for each in reversals.get((row.book, row.source, row.document_id), ())
-                if each.original_id == row.original_id
-                or Place.of(each.event).event == Place.of(row.event).event
-            ]
-            if row.relation == Relation.REVERSAL:
-                earlier = [row.original_date] if row.original_date else []
+            earlier = [row.original_date] if row.original_date else []
+            if row.relation != Relation.REVERSAL:
+                event = Place.of(row.event).event
+                earlier += [
+                    each.date
+                    for each in reversals.get((row.book, row.source, row.document_id), ())
+                    if each.original_id == row.original_id or Place.of(each.event).event == event
+                ]
             found[row.id] = Dates(row.policy_date or row.date, max(earlier, default=date.min))
     return found
 
@@ -207,7 +220,7 @@ def unposted_by_day(connection: Connection, book: str) -> list[Count]:
         select(v.c.date, v.c.status, func.count(), func.sum(v.c.debit_minor))
         .where(
             v.c.book == book,
-            v.c.status.in_(set(VoucherStatus) - {VoucherStatus.POSTED, VoucherStatus.CANCELLED}),
+            v.c.status.in_(UNPOSTED),
         )
         .group_by(v.c.date, v.c.status)
     )

@@ -37,6 +37,7 @@ from include.store.engine import reading, writing
 from include.store.filing import chunks, set_disposition
 from include.store.generated import GeneratedSet
 from include.store.leases import Lease
+from include.store.periods import day_by_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Vouchers:
             return (
                 connection.scalar(
                     select(func.count()).where(
-                        v.c.book == book, v.c.status.in_(list(statuses)), within(v.c.date, scope)
+                        v.c.book == book, v.c.status.in_(list(statuses)), within(day_by_policy(v), scope)
                     )
                 )
                 or 0
@@ -148,7 +149,7 @@ class Vouchers:
                 .where(
                     v.c.book == book,
                     v.c.status.in_(list(statuses)),
-                    within(v.c.date, scope),
+                    within(day_by_policy(v), scope),
                     v.c.id > after_id,
                     wanted,
                 )

@@ -33,7 +33,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS account (
     code TEXT PRIMARY KEY, name TEXT NOT NULL, is_leaf INTEGER NOT NULL, required TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS period (
-    code TEXT PRIMARY KEY, first_day TEXT NOT NULL, last_day TEXT NOT NULL, is_closed INTEGER NOT NULL DEFAULT 0);
+    code TEXT PRIMARY KEY, first_day TEXT NOT NULL, last_day TEXT NOT NULL, is_closed INTEGER NOT NULL DEFAULT 0,
+    is_future INTEGER NOT NULL DEFAULT 0, is_adjustment INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS value (
     kind TEXT NOT NULL, code TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (kind, code));
 CREATE TABLE IF NOT EXISTS voucher (
@@ -116,8 +117,10 @@ class Books:
                 "start": row["first_day"],
                 "end": row["last_day"],
                 "closed": bool(row["is_closed"]),
+                "future": bool(row["is_future"]),
+                "adjustment": bool(row["is_adjustment"]),
             }
-            for row in self._rows("SELECT * FROM period ORDER BY code")
+            for row in self._rows("SELECT * FROM period ORDER BY first_day, code")
         ]
 
     def set_closed(self, period: str, *, closed: bool) -> None:
@@ -126,9 +129,22 @@ class Books:
             if closed and drafts:
                 raise Refused("E2003", f"期间 {period} 还有 {len(drafts)} 张未审核凭证，不能结账")
             if not self._db.execute(
-                "UPDATE period SET is_closed = ? WHERE code = ?", (closed, period)
+                "UPDATE period SET is_closed = ?, is_future = 0 WHERE code = ?", (closed, period)
             ).rowcount:
                 raise Refused("E2001", f"会计期间 {period} 不存在")
+
+    def defer(self, period: str) -> None:
+        """Take a period back into the future: it is not open yet."""
+        with self._writing():
+            self._db.execute("UPDATE period SET is_future = 1 WHERE code = ?", (period,))
+
+    def adjust(self, period: str, day: str) -> None:
+        """An adjustment period over one day, of a code that no month has: `202513`. Entries by date never go there."""
+        with self._writing():
+            self._db.execute(
+                "INSERT OR IGNORE INTO period (code, first_day, last_day, is_adjustment) VALUES (?, ?, ?, 1)",
+                (period, day, day),
+            )
 
     def values(self, kind: str, codes: Sequence[str]) -> list[dict[str, str]]:
         """The known ones of these auxiliary values."""
@@ -390,11 +406,13 @@ class Books:
         }
 
     def _refuse_period(self, code: str) -> None:
-        rows = self._rows("SELECT is_closed FROM period WHERE code = ?", code)
+        rows = self._rows("SELECT is_closed, is_future FROM period WHERE code = ?", code)
         if not rows:
             raise Refused("E2001", f"会计期间 {code} 不存在")
         if rows[0]["is_closed"]:
             raise Refused("E2002", f"会计期间 {code} 已结账")
+        if rows[0]["is_future"]:
+            raise Refused("E2004", f"会计期间 {code} 尚未启用")
 
     def _number(self, voucher: int | None, period: str, word: str) -> None:
         self._db.execute(

@@ -17,7 +17,7 @@ ACCOUNTANT, ACCOUNTANT_PASSWORD = "accountant", "accountant-secret"
 PASSWORDS = {LOGIN: PASSWORD, ACCOUNTANT: ACCOUNTANT_PASSWORD}
 ADMIN_KEY = "chaos-admin"
 CHART = Path(__file__).parents[2] / "include/embedded/tryton/chart_cn.csv"
-ACCOUNTANT_ONLY = frozenset({"offset", "close", "open", "renumber"})
+ACCOUNTANT_ONLY = frozenset({"offset", "close", "open", "defer", "adjust", "renumber"})
 WITHOUT_DATA: dict[str, Any] = {}
 MAX_SEARCH = 100
 MAX_IDS = 500
@@ -153,6 +153,14 @@ class Interface:
         self.books.set_closed(str(body["period"]), closed=False)
         return WITHOUT_DATA
 
+    def defer_period(self, body: Mapping[str, Any]) -> Any:
+        self.books.defer(str(body["period"]))
+        return WITHOUT_DATA
+
+    def adjust(self, body: Mapping[str, Any]) -> Any:
+        self.books.adjust(str(body["period"]), str(body["day"]))
+        return WITHOUT_DATA
+
     def renumber(self, body: Mapping[str, Any]) -> Any:
         self.books.renumber(str(body["period"]))
         return WITHOUT_DATA
@@ -188,6 +196,8 @@ CALLS = {
     "/api/periods": "periods",
     "/api/periods/close": "close",
     "/api/periods/open": "open",
+    "/api/periods/defer": "defer",
+    "/api/periods/adjust": "adjust",
     "/api/periods/renumber": "renumber",
     "/api/balances": "balances",
     "/api/auxiliary/query": "values",
@@ -209,6 +219,8 @@ _WORK: dict[str, Callable[[Interface, Mapping[str, Any]], Any]] = {
     "periods": Interface.periods,
     "close": Interface.close_period,
     "open": Interface.open_period,
+    "defer": Interface.defer_period,
+    "adjust": Interface.adjust,
     "renumber": Interface.renumber,
     "balances": Interface.balances,
     "values": Interface.values,

@@ -15,7 +15,7 @@ from include.connections import Endpoint
 from include.domain.account import Account, AccountBalance, AuxiliaryDimension, Chart
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
 from include.domain.money import Money, to_decimal
-from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
+from include.domain.period import Calendar, FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import (
     JournalLine,
     LedgerLine,
@@ -125,13 +125,14 @@ class _Gateway(ABC):
                 _our_period(each["code"]),
                 date.fromisoformat(each["start"]),
                 date.fromisoformat(each["end"]),
-                PeriodState.CLOSED if each["closed"] else PeriodState.OPEN,
+                _state(each),
+                each["adjustment"],
             )
             for each in self._read("/api/periods")
         ]
 
     def period_of(self, day: date) -> LedgerPeriod | None:
-        return next((each for each in self.periods() if each.first_day <= day <= each.last_day), None)
+        return Calendar(self.periods()).holding(day)
 
     def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
         found: dict[str, list[LedgerVoucher]] = defaultdict(list)
@@ -224,6 +225,11 @@ class _Gateway(ABC):
                 if refusal.code != ALREADY_AUDITED:
                     raise
         return self._read_by_id([each.ledger_id for each in vouchers])
+
+    def discard(self, vouchers: Sequence[LedgerVoucher]) -> None:
+        there = self._read_by_id([each.ledger_id for each in vouchers])
+        if there:  # the server refuses all of them where one is audited
+            self.client.call("/api/vouchers/delete", writes=True, ids=[each.ledger_id for each in there])
 
     def create(self, vouchers: Sequence[Voucher], *, audit: bool) -> list[dict[str, Any]]:
         """One call that creates vouchers, as drafts or audited; the server's own answer for each."""
@@ -475,6 +481,12 @@ def _text(amount: Money) -> str:
 
 def _their_period(period: FiscalPeriod) -> str:
     return period.code.replace("-", "")
+
+
+def _state(period: Mapping[str, Any]) -> PeriodState:
+    if period["closed"]:
+        return PeriodState.CLOSED
+    return PeriodState.NOT_YET_OPEN if period["future"] else PeriodState.OPEN
 
 
 def _our_period(code: str) -> str:

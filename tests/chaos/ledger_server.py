@@ -11,7 +11,7 @@ and business refusals come with HTTP 200, `success` false, a code and a message,
 | /api/system, /api/accounts, /api/periods, /api/balances | what the books are |
 | /api/auxiliary/query, /api/auxiliary/add | auxiliary values (parties, departments, projects) |
 | /api/vouchers/create, audit, read, search, list, numbers, delete | vouchers; `create` with `audit` true does both at once |
-| /api/vouchers/offset, /api/periods/close, open, renumber | what only an accountant may do |
+| /api/vouchers/offset, /api/periods/close, open, defer, adjust, renumber | what only an accountant may do |
 | GET and PUT /admin/faults, GET /admin/counts, /admin/about, /audit/export | for tests, with the header X-Admin-Key |
 """
 

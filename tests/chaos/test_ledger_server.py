@@ -119,7 +119,7 @@ def test_what_is_audited_cannot_be_deleted_or_audited_again(new_server: NewServe
     assert codes == ["E3003", "E3002"]
 
 
-@pytest.mark.parametrize("what", ["close", "renumber", "open"])
+@pytest.mark.parametrize("what", ["close", "renumber", "open", "defer", "adjust"])
 def test_only_an_accountant_changes_periods(new_server: NewServer, what: str) -> None:
     status, _ = Stranger(new_server(REFERENCE)).send(f"/api/periods/{what}", period="202603")
 

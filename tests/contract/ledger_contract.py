@@ -37,7 +37,7 @@ from include.ports import LedgerGateway, ProofLevel
 BANK, TRAVEL, INPUT_TAX, EMPLOYEE_PAYABLE = "1002", "6602.10", "2221.01.01", "2241.03"
 GROUP, UNKNOWN = "6602", "9999.99"
 DAY = date(2026, 3, 10)
-CLOSED = FiscalPeriod(2025, 12)
+CLOSED, ADJUSTED = FiscalPeriod(2025, 12), FiscalPeriod(2025, 10)
 EMPLOYEE = AuxiliaryDimension("employee", "0001", "张三")
 DEPARTMENT = AuxiliaryDimension("department", "D01", "研发部")
 PROJECT = AuxiliaryDimension("project", "P01", "一号项目")
@@ -56,6 +56,10 @@ class LedgerUnderTest(Protocol):
     def close(self, period: FiscalPeriod) -> None: ...
 
     def reopen(self, period: FiscalPeriod) -> None: ...
+
+    def adjust(self, period: FiscalPeriod) -> None:
+        """Somebody sets up an open adjustment period over the last day of a month."""
+        ...
 
     def leave_draft(self, voucher: Voucher) -> None:
         """As a crash leaves it between creating and posting."""
@@ -282,6 +286,27 @@ class LedgerContract:
             books.reopen(CLOSED)
         assert post(books.gateway, ours) == [PostingOutcome.CREATED]
 
+    def test_an_adjustment_period_never_takes_a_voucher_of_ours(self, books: LedgerUnderTest) -> None:
+        day = ADJUSTED.last_day
+        books.adjust(ADJUSTED)
+        normal, adjustment = sorted(
+            (p for p in books.gateway.periods() if p.first_day <= day <= p.last_day),
+            key=lambda p: p.is_adjustment,
+        )
+        assert (normal.code, normal.is_adjustment, adjustment.is_adjustment) == (ADJUSTED.code, False, True)
+        assert adjustment.state is PeriodState.OPEN
+        assert books.gateway.period_of(day) == normal
+
+        before, after = voucher(day=day), voucher(day=day)
+        assert post(books.gateway, before) == [PostingOutcome.CREATED]
+        assert only(books.gateway, before).period == ADJUSTED.code
+        assert only(books.gateway, before) in listed(books.gateway, ADJUSTED)
+        books.close(ADJUSTED)
+        try:
+            assert post(books.gateway, after) == [PostingOutcome.REJECTED]
+        finally:
+            books.reopen(ADJUSTED)
+
     @pytest.mark.parametrize("foreign", [Money(1_234, "JPY"), Money(18_050, "USD"), Money(12_345, "KWD")])
     @pytest.mark.parametrize("sign", [1, -1])
     def test_foreign_amounts_keep_their_sign_and_decimals(
@@ -362,6 +387,34 @@ class LedgerContract:
         assert completed.number
         assert only(books.gateway, ours) == completed
         assert list(books.gateway.complete([completed])) == [completed]
+
+    def test_a_draft_of_ours_is_discarded_once_and_for_all(self, books: LedgerUnderTest) -> None:
+        ours, other = voucher(), voucher(day=date(2026, 5, 18))
+        books.gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
+        books.leave_draft(ours)
+        books.leave_draft(other)
+        draft = only(books.gateway, ours)
+
+        books.gateway.discard([draft])
+
+        assert not books.gateway.find([ours])
+        assert only(books.gateway, other).state is LedgerVoucherState.DRAFT
+        books.gateway.discard([draft])
+        assert post(books.gateway, ours) == [PostingOutcome.CREATED]
+
+    def test_what_is_posted_is_not_discarded_nor_what_is_asked_for_with_it(
+        self, books: LedgerUnderTest
+    ) -> None:
+        ours, unposted = voucher(), voucher(day=date(2026, 5, 19))
+        post(books.gateway, ours)
+        books.leave_draft(unposted)
+        posted, draft = only(books.gateway, ours), only(books.gateway, unposted)
+
+        with pytest.raises(FixData):
+            books.gateway.discard([draft, posted])
+
+        assert only(books.gateway, ours) == posted
+        assert only(books.gateway, unposted) == draft
 
     def test_a_draft_is_in_the_list_and_not_in_the_trial_balance(self, books: LedgerUnderTest) -> None:
         period = FiscalPeriod(2026, 9)

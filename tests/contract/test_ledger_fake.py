@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from include.domain.errors import OutcomeUnknown, RetryLater
-from include.domain.period import FiscalPeriod, PeriodState
+from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
 from tests.contract.ledger_contract import DEPARTMENT, EMPLOYEE, PROJECT, LedgerContract, voucher
 from tests.fakes.ledger import FakeLedger, Loss
@@ -24,6 +24,12 @@ class FakeBooks:
 
     def reopen(self, period: FiscalPeriod) -> None:
         self.gateway.states[period] = PeriodState.OPEN
+
+    def adjust(self, period: FiscalPeriod) -> None:
+        day = period.last_day
+        self.gateway.adjustments.append(
+            LedgerPeriod(f"{period.code} 调整", day, day, PeriodState.OPEN, is_adjustment=True)
+        )
 
     def leave_draft(self, voucher: Voucher) -> None:
         self.gateway.draft(voucher)

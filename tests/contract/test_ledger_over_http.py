@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from include.domain.errors import FixConfig, OutcomeUnknown, RetryLater, VoucherflowError
-from include.domain.period import FiscalPeriod
+from include.domain.period import FiscalPeriod, PeriodState
 from include.domain.voucher import (
     LedgerVoucherState,
     PostingOutcome,
@@ -55,6 +55,12 @@ class HttpBooks:
 
     def reopen(self, period: FiscalPeriod) -> None:
         self.server.as_accountant("/api/periods/open", period=period.code.replace("-", ""))
+
+    def defer(self, period: FiscalPeriod) -> None:
+        self.server.as_accountant("/api/periods/defer", period=period.code.replace("-", ""))
+
+    def adjust(self, period: FiscalPeriod) -> None:
+        self.server.as_accountant("/api/periods/adjust", period="202513", day=str(period.last_day))
 
     def leave_draft(self, voucher: Voucher) -> None:
         self.gateway.create([voucher], audit=False)
@@ -115,6 +121,16 @@ def books(request: pytest.FixtureRequest, start: Start) -> HttpBooks:
 
 class TestLedgerOverHttp(LedgerContract):
     """The contract, over HTTP."""
+
+    def test_a_period_that_is_not_open_yet_is_told_and_takes_nothing(self, books: HttpBooks) -> None:
+        period = FiscalPeriod(2026, 12)
+        books.defer(period)
+        try:
+            found = books.gateway.period_of(period.first_day)
+            assert (found.code, found.state) == (period.code, PeriodState.NOT_YET_OPEN)
+            assert post(books.gateway, voucher(day=period.first_day)) == [PostingOutcome.REJECTED]
+        finally:
+            books.reopen(period)
 
 
 class TestWhenCallsFail:

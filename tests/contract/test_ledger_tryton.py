@@ -81,6 +81,27 @@ class TrytonBooks:
         )
         accountant.call(f"model.account.period.{button}", ids, {"company": 1}, writes=True)
 
+    def adjust(self, period: FiscalPeriod) -> None:
+        accountant, day = self.tryton.accountant(), period.last_day
+        (normal,) = accountant.call(
+            "model.account.period.search_read",
+            [("name", "=", period.code)],
+            0,
+            None,
+            None,
+            ["fiscalyear"],
+            {},
+            writes=False,
+        )
+        values = {
+            "name": f"{period.code} 调整",
+            "type": "adjustment",
+            "start_date": day,
+            "end_date": day,
+            "fiscalyear": normal["fiscalyear"],
+        }
+        accountant.call("model.account.period.create", [values], {"company": 1}, writes=True)
+
     def leave_draft(self, voucher: Voucher) -> None:
         with self.fault("lost", "move.create"), pytest.raises(OutcomeUnknown):
             self.gateway.post([voucher])
