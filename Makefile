@@ -27,7 +27,7 @@ install-dev: python ## make .venv with what tests and linters need too
 	@$(PYTHON) scripts/install.py requirements-dev.txt
 
 # Passed on only where given, so that an empty value means the default.
-export ONCE DOCUMENTS SEED EVENTS PORT
+export ONCE DOCUMENTS SEED EVENTS PORT N LEVEL LOSS
 
 .PHONY: run
 run: install ## start everything, run each book once, stay up (ONCE=1 DOCUMENTS=n SEED=n EVENTS=folder PORT=n)
@@ -40,6 +40,10 @@ test: install-dev ## run the tests
 .PHONY: topology
 topology: install-dev ## run the main job on the production topology: PostgreSQL, Redis, a Celery worker
 	$(BIN)/python -m pytest -m topology tests/topology $(PYTEST)
+
+.PHONY: chaos
+chaos: install-dev ## break everything around posting and let an auditor count (N=faults SEED=n LEVEL=name LOSS=1)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/plugins $(BIN)/python -m tests.chaos
 
 .PHONY: bench
 bench: install-dev ## measure, and write .run/bench.json (BENCH=name BENCH_DOCUMENTS=n BENCH_RUNS=n)
