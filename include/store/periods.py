@@ -224,9 +224,7 @@ def unposted_by_day(connection: Connection, book: str) -> list[Count]:
         )
         .group_by(v.c.date, v.c.status)
     )
-    return [
-        Count(day, VoucherStatus(status), number, int(total)) for day, status, number, total in rows.tuples()
-    ]
+    return [Count(day, VoucherStatus(status), number, int(total)) for day, status, number, total in rows]
 
 
 def keep_moves(made: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
