@@ -25,6 +25,7 @@ from include.cli_common import (
     show,
 )
 from include.cli_periods import register as register_periods
+from include.cli_reconcile import register as register_reconcile
 from include.cli_rules import rules_app
 from include.connections import Resolver
 from include.domain.errors import (
@@ -63,6 +64,7 @@ app.add_typer(store_app, name="store")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(emulate_app, name="emulate")
 app.add_typer(rules_app, name="rules")
+register_reconcile(app)
 
 
 def main(resolve: Resolver) -> None:
@@ -126,7 +128,6 @@ def _stage_command(stage: Stage, text: str) -> None:
 _stage_command(Stage.VALIDATE, "质量关 / the quality gate")
 _stage_command(Stage.GENERATE, "生成凭证 / make vouchers")
 _stage_command(Stage.POST, "过账 / post to the ledger")
-_stage_command(Stage.RECONCILE, "对账 / reconcile")
 _stage_command(Stage.WRITE_BACK, "回写凭证号 / write numbers back")
 
 

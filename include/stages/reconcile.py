@@ -1,323 +1,263 @@
-"""Reconcile: OA ↔ store ↔ ledger, by key, then status, date, amount, account and dimension."""
+"""Reconcile: OA ↔ store ↔ ledger, by key, then status, date, amount, account and dimension.
+
+Whole periods are compared as sets (`include.reconciling`), one period in memory at a time. What is not where it should be
+is looked up once more in the whole ledger before anything is said of it. Nothing is changed in the OA or the ledger.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from include.domain.account import AccountBalance
-from include.domain.money import Money, format_minor
-from include.domain.period import Calendar, FiscalPeriod
+import polars as pl
+
+from include.domain.period import FiscalPeriod, PeriodState
 from include.domain.problems import Stage
-from include.domain.reconciliation import Discrepancy, DiscrepancyKind
-from include.domain.voucher import (
-    JournalLine,
-    LedgerLine,
-    LedgerVoucher,
-    LedgerVoucherState,
-    Side,
-    Voucher,
-    content_digest,
-)
+from include.domain.reconciliation import AccountTie, Discrepancy
+from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
+from include.ports import ProofLevel
+from include.reconciling.balances import imbalances, ties
+from include.reconciling.frames import VOUCHERS, Journal, LedgerPages, with_dimensions
+from include.reconciling.matching import Match, match
+from include.reconciling.wording import Words
+from include.stages import healing, store_checks
 from include.stages.context import Scope, StageContext, StageResult
+from include.store import expected
 from include.store.engine import reading
-from include.store.reconciliations import Counted, Expected
+from include.store.reconciliations import Counted
 from include.store.vouchers import load
 
 log = logging.getLogger(__name__)
 
+ADOPTABLE = {*UNSENT_STATUSES, VoucherStatus.CANCELLED}
+"""Never sent, by what we know. Posting looks up by itself what is in doubt or in conflict."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult(StageResult):
-    """`foreign` are vouchers of others in the ledger, which are left alone. `kinds` counts differences by kind."""
+    """`foreign` are vouchers of others in the ledger, which are left alone. `discrepancies` need somebody, `information`
+    does not (1:N and N:1 that agree); `kinds` counts both by kind. `adopted` and `sent_back` are vouchers that posting
+    looks up next.
+    """
 
     periods: int
     vouchers: int
     ledger_vouchers: int
     foreign: int
     discrepancies: int
+    information: int
     kinds: tuple[tuple[str, int], ...]
+    adopted: int = 0
+    sent_back: int = 0
 
 
 @dataclass
-class _Period:
-    """What comes together while a period's ledger pages go by."""
+class Examination:
+    """What a reconciliation found; nothing is stored. `missing` and `orphans` are row ids of vouchers of ours."""
 
-    book: str
-    expected: dict[str, Expected]
-    seen: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    listed: int = 0
+    scope: Scope
+    periods: list[FiscalPeriod]
+    vouchers: int = 0
+    ledger_vouchers: int = 0
     foreign: int = 0
-    unknown: dict[str, str] = field(default_factory=dict)
-    differing: list[LedgerVoucher] = field(default_factory=list)
-    found: list[Discrepancy] = field(default_factory=list)
-    totals: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    found: dict[tuple[str, str, str], Discrepancy] = field(default_factory=dict)
+    ties: list[AccountTie] = field(default_factory=list)
+    missing: set[int] = field(default_factory=set)
+    orphans: set[int] = field(default_factory=set)
+
+    @property
+    def is_whole_book(self) -> bool:
+        return self.scope.date_from is None
+
+    def add(self, items: Iterable[Discrepancy]) -> None:
+        """Each difference once; the last word on it counts."""
+        self.found.update({item.identity: item for item in items})
+
+    def result(self, adopted: int = 0, sent_back: int = 0) -> ReconcileResult:
+        items = list(self.found.values())
+        information = sum(item.kind.is_information for item in items)
+        return ReconcileResult(
+            len(self.periods),
+            self.vouchers,
+            self.ledger_vouchers,
+            self.foreign,
+            len(items) - information,
+            information,
+            tuple(Counter(item.kind.value for item in items).most_common()),
+            adopted,
+            sent_back,
+        )
 
 
-def reconcile(ctx: StageContext, scope: Scope) -> ReconcileResult:
-    """Compare whole periods: those in scope if it has a beginning, else those with something new or still open.
+def reconcile(ctx: StageContext, scope: Scope, *, heal: bool = False) -> ReconcileResult:
+    """Examine, and keep the differences with their age until they are gone.
 
-    Changes nothing in the OA or the ledger. Differences are kept with their age until they are gone.
+    A voucher that is in the ledger though we never sent it, by what we know, is put in doubt, so that posting looks it up
+    and adopts it. With `heal` so is one that the ledger has lost, so that posting sends it again; without, it is only
+    shown, since somebody may have deleted it on purpose.
 
     Raises:
         RetryLater: the ledger cannot be read; nothing is concluded from a partial reading.
+        LeaseLost: another run writes for the book, and `heal` was asked for.
     """
-    periods = _periods(ctx, scope)
-    found: dict[str, list[Discrepancy]] = defaultdict(list)
-    vouchers = listed = foreign = 0
-    for number, period in enumerate(periods, 1):
-        state = _Period(ctx.book.id, ctx.store.reconciliations.expected(ctx.book.id, period))
-        for page in ctx.ledger.vouchers(period):
-            for there in page:
-                _meet(ctx, state, there)
-        _conclude(ctx, state, period)
-        vouchers += len(state.expected)
-        listed += state.listed
-        foreign += state.foreign
-        found[period.code] += state.found
-        ctx.progress(Stage.RECONCILE, number, len(periods))
-    for code, period_code in ctx.store.reconciliations.documents_without_voucher(ctx.book.id, scope):
-        found[period_code].append(_no_voucher(code))
-    for code, ours, theirs in ctx.store.reconciliations.oa_numbers(ctx.book.id):
-        found[""].append(_oa_number(code, ours, theirs))
-    touched = {FiscalPeriod.parse(code) for code in found if code} | set(periods)
+    done = examine(ctx, scope)
     ctx.store.reconciliations.record(
-        ctx.book.id, Counted(scope, vouchers, listed, foreign), sorted(touched), found
+        ctx.book.id,
+        Counted(scope, done.vouchers, done.ledger_vouchers, done.foreign),
+        done.found.values(),
+        done.periods,
+        whole_book=done.is_whole_book,
     )
-    everything = [item for items in found.values() for item in items]
-    for item in everything[:5]:
-        log.warning("%s %s: %s / %s", item.kind, item.subject, item.zh, item.en)
-    return ReconcileResult(
-        periods=len(periods),
-        vouchers=vouchers,
-        ledger_vouchers=listed,
-        foreign=foreign,
-        discrepancies=len(everything),
-        kinds=tuple(Counter(str(item.kind) for item in everything).most_common()),
-    )
+    for item in list(done.found.values())[:5]:
+        log.warning("%s %s: %s / %s", item.kind.value, item.subject, item.zh, item.en)
+    adopted = healing.adopt(ctx, done.orphans)
+    sent_back = healing.send_back(ctx, done.missing) if heal else []
+    return done.result(len(adopted), len(sent_back))
+
+
+def examine(ctx: StageContext, scope: Scope) -> Examination:
+    """Compare whole periods: those in scope if it has a beginning, else those that may have changed. Writes nothing.
+
+    Raises:
+        RetryLater: as `reconcile`.
+    """
+    done = Examination(scope, _periods(ctx, scope))
+    absent: set[int] = set()
+    strange: dict[str, tuple[str, str]] = {}
+    for number, period in enumerate(done.periods, 1):
+        lost, unknown = _compare(ctx, done, period)
+        absent |= lost
+        strange |= unknown
+        ctx.progress(Stage.RECONCILE, number, len(done.periods))
+    _look_further(ctx, done, absent, strange)
+    late = store_checks.found(ctx)
+    done.add(each for each in late if done.is_whole_book or each.period in {p.code for p in done.periods})
+    return done
 
 
 def _periods(ctx: StageContext, scope: Scope) -> list[FiscalPeriod]:
-    """The ledger's periods that touch the scope; without a beginning, those with something new or still open."""
-    if scope.date_from is None:
-        return ctx.store.reconciliations.periods_to_check(ctx.book.id)
-    return [
-        FiscalPeriod.parse(period.code)
-        for period in Calendar(ctx.ledger.periods()).periods
-        if period.last_day >= scope.date_from and (scope.date_to is None or period.first_day <= scope.date_to)
-    ]
+    """The ledger's periods that touch the scope. Without a beginning, those with vouchers of ours that are open in the
+    ledger, so that somebody may change them, that had something posted since the last run, or that have open
+    differences.
+    """
+    periods = ctx.ledger.periods()
+    if scope.date_from is not None:
+        return sorted(
+            {
+                FiscalPeriod.parse(period.code)
+                for period in periods
+                if period.last_day >= scope.date_from
+                and (scope.date_to is None or period.first_day <= scope.date_to)
+            }
+        )
+    book, store = ctx.book.id, ctx.store
+    closed = {period.code for period in periods if period.state is PeriodState.CLOSED}
+    last = store.reconciliations.last_run_at(book)
+    codes = {
+        code
+        for code, at in expected.periods_of(store.engine, book).items()
+        if code not in closed or (at is not None and (last is None or at >= last))
+    } | {kept.found.period for kept in store.reconciliations.open(book)}
+    return [FiscalPeriod.parse(code) for code in sorted(codes) if code]
 
 
-def _meet(ctx: StageContext, state: _Period, there: LedgerVoucher) -> None:
-    """Take one voucher of the ledger into account."""
-    state.listed += 1
-    if there.state is not LedgerVoucherState.DRAFT:
-        for line in there.lines:
-            state.totals[line.account][line.side is Side.CREDIT] += line.amount.minor
-    key = there.key
-    if key is None or key.book != state.book:
-        state.foreign += 1
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """Our side: `ids` and `periods` by `voucher` of the journal."""
+
+    journal: Journal
+    ids: pl.Series
+    periods: pl.Series
+
+
+def _ours(ctx: StageContext, pieces: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> _Ours:
+    vouchers, lines = [], []
+    for heads, rows in pieces:
+        vouchers.append(heads)
+        lines.append(with_dimensions(rows, ctx.ledger.dimension_kinds))
+    if not vouchers:
+        return _Ours(Journal.empty(), pl.Series(dtype=pl.Int64), pl.Series(dtype=pl.String))
+    heads = pl.concat(vouchers).with_row_index("voucher").cast({"voucher": pl.Int64})
+    numbered = pl.concat(lines).join(heads.select("id", "voucher"), on="id").drop("id")
+    journal = Journal(heads.with_columns(text=pl.lit("")).select(*VOUCHERS), numbered)
+    return _Ours(journal, heads["id"], heads["period"])
+
+
+def _words(ctx: StageContext, found: Match, ours: _Ours) -> Words:
+    return Words(found, ours.periods, ctx.book.currency, keeps_keys=_keeps_keys(ctx))
+
+
+def _keeps_keys(ctx: StageContext) -> bool:
+    return ctx.ledger.proof_level is not ProofLevel.DATE_AND_AMOUNT
+
+
+def _compare(
+    ctx: StageContext, done: Examination, period: FiscalPeriod
+) -> tuple[set[int], dict[str, tuple[str, str]]]:
+    """One period; gives the row ids of ours that are not in it, and the keys there that we do not expect, each with its
+    voucher's number and the period's code.
+    """
+    ours = _ours(ctx, expected.posted(ctx.store.engine, ctx.book.id, period))
+    pages = LedgerPages(ctx.book.id, ctx.ledger.dimension_kinds)
+    for page in ctx.ledger.vouchers(period):
+        pages.add(page)
+    found = match(ours.journal, pages.journal())
+    trial_balance = ctx.ledger.trial_balance(period)
+    done.vouchers += found.ours.vouchers.height
+    done.ledger_vouchers += found.theirs.vouchers.height
+    done.foreign += found.foreign
+    done.add(_words(ctx, found, ours).all())
+    done.add(imbalances(found, period.code, trial_balance, ctx.book.currency))
+    done.ties += ties(found, period.code, trial_balance)
+    strange = found.theirs.vouchers.join(found.strange.to_frame("voucher"), on="voucher", how="semi")
+    names = pl.when(pl.col("number") != "").then("number").otherwise("ledger_id")
+    return (
+        set(ours.ids.gather(found.missing)),
+        {key: (name, period.code) for key, name in strange.select("key", names.alias("name")).iter_rows()},
+    )
+
+
+def _look_further(
+    ctx: StageContext, done: Examination, absent: set[int], strange: dict[str, tuple[str, str]]
+) -> None:
+    """Vouchers that are not where they should be may be elsewhere in the ledger, and keys there may be ours all the same."""
+    known = expected.known(ctx.store.engine, ctx.book.id, list(strange))
+    stray = {one.id for one in known.values() if one.status is VoucherStatus.POSTED}
+    _look_up(ctx, done, absent, stray)
+    for key, (number, period) in strange.items():
+        one = known.get(key)
+        if one is None:
+            done.add([store_checks.not_in_store(key, number, period)])
+        elif one.status in ADOPTABLE:
+            done.orphans.add(one.id)
+            done.add([store_checks.orphan(one, number, period)])
+
+
+def _look_up(ctx: StageContext, done: Examination, absent: set[int], stray: set[int]) -> None:
+    """A fresh look at vouchers in the whole ledger. What was changed since it was read counts as it is now."""
+    if not absent and not stray:
         return
-    text = str(key)
-    state.seen[text].append(there.number or there.ledger_id)
-    ours = state.expected.get(text)
-    if ours is None:
-        state.unknown[text] = there.number or there.ledger_id
-        return
-    if there.state is LedgerVoucherState.DRAFT:
-        state.found.append(
-            _status(DiscrepancyKind.NOT_POSTED_IN_LEDGER, text, there, "未过账", "is not posted")
-        )
-    if there.state is LedgerVoucherState.REVERSED:
-        state.found.append(
-            _status(DiscrepancyKind.REVERSED_IN_LEDGER, text, there, "已被红冲", "was reversed")
-        )
-    if content_digest(there.date, there.lines, ctx.ledger.dimension_kinds) != ours.content_digest:
-        state.differing.append(there)
-
-
-def _conclude(ctx: StageContext, state: _Period, period: FiscalPeriod) -> None:
-    """What can only be said once the whole period has gone by."""
-    for key, ours in state.expected.items():
-        numbers = state.seen.get(key, [])
-        if not numbers:
-            state.found.append(
-                Discrepancy(
-                    DiscrepancyKind.MISSING_IN_LEDGER,
-                    key,
-                    ours.ledger_number,
-                    "",
-                    f"凭证 {ours.ledger_number} 已过账，但会计系统 {period} 中找不到；请核对是否被删除或改期",
-                    f"voucher {ours.ledger_number} was posted but is not in the ledger's {period}: was it deleted or moved?",
-                )
-            )
-        elif len(numbers) > 1:
-            listed = "、".join(numbers)
-            state.found.append(
-                Discrepancy(
-                    DiscrepancyKind.DUPLICATE_IN_LEDGER,
-                    key,
-                    ours.ledger_number,
-                    listed,
-                    f"会计系统中有 {len(numbers)} 份：{listed}；请作废多余的",
-                    f"the ledger has it {len(numbers)} times: {listed}; cancel the surplus ones",
-                )
-            )
-    known = ctx.store.reconciliations.known_keys(state.book, list(state.unknown))
-    state.found += [
-        Discrepancy(
-            DiscrepancyKind.NOT_IN_STORE,
-            key,
-            "",
-            number,
-            f"会计系统凭证 {number} 带有本账簿的键，但这里没有已过账的记录；运行过账会先查询并认领，否则请工程师核对",
-            f"ledger voucher {number} carries a key of this book that is not posted here"
-            + ("; posting again looks it up and adopts it" if key in known else ": an engineer must look"),
-        )
-        for key, number in state.unknown.items()
-    ]
-    state.found += _differences(ctx, state)
-    state.found += list(_balances(ctx, state, ctx.ledger.trial_balance(period)))
-
-
-def _differences(ctx: StageContext, state: _Period) -> list[Discrepancy]:
-    """Name the differences of vouchers whose content is not ours."""
-    if not state.differing:
-        return []
-    ids = [state.expected[str(v.key)].id for v in state.differing]
-    with reading(ctx.store.engine) as connection:
-        ours = {str(s.voucher.key): s.voucher for s in load(connection, ids)}
-    return [
-        item
-        for there in state.differing
-        for item in compare(ours[str(there.key)], there, ctx.ledger.dimension_kinds)
-    ]
-
-
-def compare(ours: Voucher, theirs: LedgerVoucher, dimension_kinds: frozenset[str]) -> Iterator[Discrepancy]:
-    """The typed differences between a voucher and the ledger's copy of it."""
-    key, number = str(ours.key), theirs.number or theirs.ledger_id
-    if ours.date != theirs.date:
-        yield Discrepancy(
-            DiscrepancyKind.DATE,
-            key,
-            str(ours.date),
-            str(theirs.date),
-            f"凭证 {number} 日期应为 {ours.date}，会计系统为 {theirs.date}",
-            f"voucher {number} is dated {theirs.date} in the ledger, {ours.date} here",
-        )
-    by_account, by_account_there = _by_account(ours.lines), _by_account(theirs.lines)
-    if set(by_account) != set(by_account_there):
-        mine, there = _codes(by_account), _codes(by_account_there)
-        yield Discrepancy(
-            DiscrepancyKind.ACCOUNT,
-            key,
-            mine,
-            there,
-            f"凭证 {number} 科目应为 {mine}，会计系统为 {there}",
-            f"voucher {number} is on accounts {there} in the ledger, {mine} here",
-        )
-    differing = [
-        a for a in sorted(set(by_account) & set(by_account_there)) if by_account[a] != by_account_there[a]
-    ]
-    if differing:
-        mine, there = (
-            "; ".join(f"{a} {format_minor(totals[a], ours.currency)}" for a in differing)
-            for totals in (by_account, by_account_there)
-        )
-        yield Discrepancy(
-            DiscrepancyKind.AMOUNT,
-            key,
-            mine,
-            there,
-            f"凭证 {number} 金额（借正贷负）应为 {mine}，会计系统为 {there}",
-            f"voucher {number}: {there} in the ledger, {mine} here (credit negative)",
-        )
-    same_lines = content_digest(ours.date, ours.lines, dimension_kinds) == content_digest(
-        ours.date, theirs.lines, dimension_kinds
-    )
-    if by_account == by_account_there and not same_lines:
-        yield Discrepancy(
-            DiscrepancyKind.DIMENSION,
-            key,
-            _dimensions(ours.lines, dimension_kinds),
-            _dimensions(theirs.lines, dimension_kinds),
-            f"凭证 {number} 科目与金额一致，但辅助核算、原币或分录拆分不同；请在会计系统中核对",
-            f"voucher {number} agrees in accounts and amounts but not in dimensions, foreign amounts or the cut of lines",
-        )
-
-
-def _by_account(lines: Sequence[JournalLine] | Sequence[LedgerLine]) -> dict[str, int]:
-    totals: dict[str, int] = defaultdict(int)
-    for line in lines:
-        totals[line.account] += line.amount.minor if line.side is Side.DEBIT else -line.amount.minor
-    return dict(totals)
-
-
-def _codes(by_account: dict[str, int]) -> str:
-    return "、".join(sorted(by_account))
-
-
-def _dimensions(lines: Sequence[JournalLine] | Sequence[LedgerLine], kinds: frozenset[str]) -> str:
-    return "; ".join(
-        sorted(
-            f"{line.account} " + " ".join(f"{d.kind}={d.code}" for d in line.dimensions if d.kind in kinds)
-            for line in lines
-        )
-    )
-
-
-def _balances(
-    ctx: StageContext, state: _Period, trial_balance: Sequence[AccountBalance]
-) -> Iterator[Discrepancy]:
-    """The listing must add up to the ledger's own trial balance, or one of the two readings is not whole."""
-    theirs = {b.account: [b.debit_minor, b.credit_minor] for b in trial_balance}
-    for account in sorted(set(theirs) | set(state.totals)):
-        listed, balance = state.totals.get(account, [0, 0]), theirs.get(account, [0, 0])
-        if listed[0] - listed[1] != balance[0] - balance[1]:
-            ours = str(Money(listed[0] - listed[1], ctx.book.currency))
-            other = str(Money(balance[0] - balance[1], ctx.book.currency))
-            yield Discrepancy(
-                DiscrepancyKind.BALANCE,
-                account,
-                ours,
-                other,
-                f"科目 {account} 凭证合计 {ours}，试算平衡表 {other}；期间内可能有凭证正在变动，请再对一次",
-                f"account {account}: vouchers add up to {ours}, the trial balance says {other}; reconcile once more",
-            )
-
-
-def _status(kind: DiscrepancyKind, key: str, there: LedgerVoucher, zh: str, en: str) -> Discrepancy:
-    number = there.number or there.ledger_id
-    return Discrepancy(
-        kind,
-        key,
-        "posted",
-        str(there.state),
-        f"凭证 {number} 在会计系统中{zh}；请财务核对",
-        f"voucher {number} {en} in the ledger: finance must look",
-    )
-
-
-def _no_voucher(code: str) -> Discrepancy:
-    return Discrepancy(
-        DiscrepancyKind.NO_VOUCHER,
-        code,
-        "",
-        "",
-        f"单据 {code} 已通过校验但没有凭证；请运行生成，仍然如此则请工程师查看",
-        f"document {code} was accepted but has no voucher: run generate, then ask an engineer",
-    )
-
-
-def _oa_number(code: str, ours: str, theirs: str) -> Discrepancy:
-    return Discrepancy(
-        DiscrepancyKind.OA_NUMBER,
-        code,
-        ours,
-        theirs,
-        f"单据 {code} 在 OA 中的凭证号为 {theirs}，我们回写的是 {ours}",
-        f"document {code} shows voucher number {theirs} in the OA, we wrote {ours}",
-    )
+    ours = _ours(ctx, expected.posted_by_id(ctx.store.engine, absent | stray))
+    pages = LedgerPages(ctx.book.id, ctx.ledger.dimension_kinds)
+    if _keeps_keys(ctx):
+        with reading(ctx.store.engine) as connection:
+            stored = load(connection, ours.ids.to_list())
+        for start in range(0, len(stored), healing.LOOK_SIZE):
+            part = [s.voucher for s in stored[start : start + healing.LOOK_SIZE]]
+            for copies in ctx.ledger.find(part).values():
+                pages.add(copies)
+    found = match(ours.journal, pages.journal())
+    words = _words(ctx, found, ours)
+    done.add(words.all())
+    ids = ours.journal.vouchers["ledger_id"]
+    there = ctx.ledger.numbers([ids[v] for v in found.missing if ids[v]])
+    for voucher in found.missing:
+        if ours.ids[voucher] not in absent:
+            continue  # it was elsewhere a moment ago, and is on its way
+        if ids[voucher] in there:
+            done.add([words.moved(voucher, there[ids[voucher]])])
+        else:
+            done.missing.add(ours.ids[voucher])
+            done.add([words.missing(voucher)])

@@ -7,34 +7,44 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from include.domain.document import BookRole, Disposition
 from include.domain.period import FiscalPeriod
-from include.domain.reconciliation import Discrepancy, DiscrepancyKind
-from include.domain.voucher import VoucherStatus
+from include.domain.reconciliation import (
+    INFORMATION,
+    OF_BOOK,
+    Discrepancy,
+    DiscrepancyKind,
+    KeptDiscrepancy,
+)
+from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.ports import Clock, WriteBackEntry, WriteBackOutcome, WriteBackResult
-from include.store import audit
+from include.store import audit, leases
 from include.store import tables as t
 from include.store.corrections import Relation
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading, writing
 from include.store.filing import chunks, is_reversed
+from include.store.leases import Lease
 
 SEPARATOR = "、"
 """Between the numbers of several vouchers of one document."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A voucher of ours as reconciliation needs it."""
-
-    id: int
-    key: str
-    status: VoucherStatus
-    content_digest: str
-    ledger_id: str
-    ledger_number: str
+RECORD_LOCK = 0x766F7264
+"""PostgreSQL's advisory lock while a run is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,142 +84,57 @@ class Reconciliations:
         self.engine = engine
         self.clock = clock
 
-    def periods_to_check(self, book: str) -> list[FiscalPeriod]:
-        """Periods with vouchers posted since the last reconciliation, or with open differences."""
-        v, r, d = t.voucher, t.reconciliation_run, t.discrepancy
-        last = select(func.max(r.c.finished_at)).where(r.c.book == book).scalar_subquery()
+    def last_run_at(self, book: str) -> datetime | None:
+        """When the book was reconciled last."""
+        r = t.reconciliation_run
         with reading(self.engine) as connection:
-            codes = set(
-                connection.scalars(
-                    select(v.c.period)
-                    .where(v.c.book == book, or_(last.is_(None), v.c.posted_at >= last))
-                    .distinct()
-                )
-            ) | set(
-                connection.scalars(
-                    select(d.c.period).where(d.c.book == book, d.c.resolved_at.is_(None), d.c.period != "")
-                )
+            last: datetime | None = connection.scalar(
+                select(func.max(r.c.finished_at)).where(r.c.book == book)
             )
-        return [FiscalPeriod.parse(code) for code in sorted(codes)]
-
-    def expected(self, book: str, period: FiscalPeriod) -> dict[str, Expected]:
-        """Vouchers of a period that should be in the ledger, by key."""
-        v = t.voucher
-        with reading(self.engine) as connection:
-            rows = connection.execute(
-                select(
-                    v.c.id, v.c.key, v.c.status, v.c.content_digest, v.c.ledger_id, v.c.ledger_number
-                ).where(v.c.book == book, v.c.period == period.code, v.c.status == VoucherStatus.POSTED)
-            )
-            return {
-                row.key: Expected(
-                    row.id,
-                    row.key,
-                    VoucherStatus(row.status),
-                    row.content_digest or "",
-                    row.ledger_id,
-                    row.ledger_number,
-                )
-                for row in rows
-            }
-
-    def known_keys(self, book: str, keys: Sequence[str]) -> set[str]:
-        """Of these keys, those that the store knows in any state."""
-        v = t.voucher
-        with reading(self.engine) as connection:
-            return {
-                key
-                for part in chunks(keys)
-                for key in connection.scalars(select(v.c.key).where(v.c.book == book, v.c.key.in_(part)))
-            }
-
-    def documents_without_voucher(self, book: str, scope: Scope) -> list[tuple[str, str]]:
-        """Accepted documents that have no voucher at all: (code, period of the business date)."""
-        d, v = t.source_document, t.voucher
-        with reading(self.engine) as connection:
-            return [
-                (
-                    row.code or row.document_id,
-                    FiscalPeriod.of(row.business_date).code if row.business_date else "",
-                )
-                for row in connection.execute(
-                    select(d.c.code, d.c.document_id, d.c.business_date).where(
-                        d.c.book == book,
-                        d.c.is_current,
-                        d.c.disposition == Disposition.ACCEPTED,
-                        in_scope(scope),
-                        ~exists().where(v.c.document_pk == d.c.id, v.c.status != VoucherStatus.CANCELLED),
-                    )
-                )
-            ]
-
-    def oa_numbers(self, book: str) -> list[tuple[str, str, str]]:
-        """Documents whose number in the OA, as last read after our write-back, is another than we wrote:
-        (code, ours, theirs).
-        """
-        d, w = t.source_document, t.write_back
-        with reading(self.engine) as connection:
-            return [
-                (row.code, row.ours, row.theirs)
-                for row in connection.execute(
-                    select(d.c.code, w.c.voucher_no.label("ours"), d.c.voucher_no.label("theirs"))
-                    .join(
-                        w,
-                        and_(
-                            w.c.source == d.c.source,
-                            w.c.document_id == d.c.document_id,
-                            w.c.book == d.c.book,
-                        ),
-                    )
-                    .where(
-                        d.c.book == book,
-                        d.c.is_current,
-                        w.c.outcome == WriteBackOutcome.WRITTEN,
-                        d.c.voucher_no != "",
-                        d.c.voucher_no != w.c.voucher_no,
-                        d.c.updated_at > w.c.at,
-                    )
-                )
-            ]
+            return last
 
     def record(
         self,
         book: str,
         counted: Counted,
+        found: Iterable[Discrepancy],
         periods: Iterable[FiscalPeriod],
-        found: dict[str, list[Discrepancy]],
+        *,
+        whole_book: bool,
     ) -> None:
-        """Keep a run: differences found again keep their age, those of these periods not found again are resolved.
+        """Keep a run: differences found again keep their age, and what it looked for and did not find is resolved.
 
-        `found` is by period code; "" holds those that belong to none.
+        It looked for everything in `periods`, and, of the `whole_book`, for what the store alone shows.
         """
         now = self.clock.now()
         d = t.discrepancy
-        codes = [*(period.code for period in periods), ""]
+        items = {item.identity: item for item in found}
+        codes = {period.code for period in periods}
         with writing(self.engine) as connection:
-            before = {
-                (row.period, row.kind, row.subject): row.id
-                for part in chunks(codes)
-                for row in connection.execute(
-                    select(d.c.id, d.c.period, d.c.kind, d.c.subject).where(
-                        d.c.book == book, d.c.resolved_at.is_(None), d.c.period.in_(part)
-                    )
+            if (
+                connection.dialect.name == "postgresql"
+            ):  # one recorder at a time, as SQLite's write lock has it
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": RECORD_LOCK})
+            fresh = dict(items)
+            seen, gone = [], []
+            for row in connection.execute(
+                select(d.c.id, d.c.period, d.c.kind, d.c.subject).where(
+                    d.c.book == book, d.c.resolved_at.is_(None)
                 )
-            }
-            fresh: list[dict[str, Any]] = []
-            seen: list[int] = []
-            for period, items in found.items():
-                for item in items:
-                    known = before.pop((period, str(item.kind), item.subject), None)
-                    if known is None:
-                        fresh.append(_discrepancy_row(book, period, item, now))
-                    else:
-                        seen.append(known)
-            for ids, values in ((seen, {"last_seen_at": now}), (list(before.values()), {"resolved_at": now})):
-                for part in chunks(ids):
-                    connection.execute(update(d).where(d.c.id.in_(part)).values(**values))
+            ):
+                if fresh.pop((row.period, row.kind, row.subject), None) is not None:
+                    seen.append({"pk": row.id, **_words(items[row.period, row.kind, row.subject])})
+                elif row.period in codes or (whole_book and row.kind in OF_BOOK):
+                    gone.append(row.id)
+            if seen:
+                columns: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _WORDS}
+                connection.execute(
+                    update(d).where(d.c.id == bindparam("pk")).values(last_seen_at=now, **columns), seen
+                )
+            for part in chunks(gone):
+                connection.execute(update(d).where(d.c.id.in_(part)).values(resolved_at=now))
             if fresh:
-                connection.execute(insert(d), fresh)
+                connection.execute(insert(d), [_discrepancy_row(book, item, now) for item in fresh.values()])
             connection.execute(
                 insert(t.reconciliation_run).values(
                     book=book,
@@ -218,18 +143,155 @@ class Reconciliations:
                     vouchers=counted.vouchers,
                     ledger_vouchers=counted.ledger_vouchers,
                     foreign_vouchers=counted.foreign_vouchers,
-                    discrepancies=sum(len(items) for items in found.values()),
+                    discrepancies=sum(not item.kind.is_information for item in items.values()),
                     finished_at=now,
                 )
             )
 
+    def open(self, book: str) -> list[KeptDiscrepancy]:
+        """The book's open differences, the oldest first."""
+        d = t.discrepancy
+        with reading(self.engine) as connection:
+            return [
+                KeptDiscrepancy(
+                    row.id,
+                    Discrepancy(
+                        DiscrepancyKind(row.kind),
+                        row.subject,
+                        row.period,
+                        row.ours,
+                        row.theirs,
+                        row.zh,
+                        row.en,
+                    ),
+                    row.first_seen_at,
+                    row.last_seen_at,
+                    row.assigned_to,
+                    row.assigned_at,
+                )
+                for row in connection.execute(
+                    select(d)
+                    .where(d.c.book == book, d.c.resolved_at.is_(None))
+                    .order_by(d.c.first_seen_at, d.c.id)
+                )
+            ]
+
     def open_discrepancies(self, book: str) -> int:
+        """How many are open, those left out that are only information."""
         d = t.discrepancy
         with reading(self.engine) as connection:
             return (
-                connection.scalar(select(func.count()).where(d.c.book == book, d.c.resolved_at.is_(None)))
+                connection.scalar(
+                    select(func.count()).where(
+                        d.c.book == book, d.c.resolved_at.is_(None), d.c.kind.not_in(INFORMATION)
+                    )
+                )
                 or 0
             )
+
+    def assign(self, book: str, ids: Sequence[int], person: str, actor: str) -> list[int]:
+        """Say who takes open differences up, "" for nobody; returns those that were open. Kept in the audit chain."""
+        d, now = t.discrepancy, self.clock.now()
+        with writing(self.engine) as connection:
+            rows = [
+                row
+                for part in chunks(ids)
+                for row in connection.execute(
+                    select(d.c.id, d.c.kind, d.c.subject)
+                    .where(d.c.book == book, d.c.id.in_(part), d.c.resolved_at.is_(None))
+                    .order_by(d.c.id)
+                )
+            ]
+            for part in chunks([row.id for row in rows]):
+                values = {"assigned_to": person, "assigned_at": now if person else None}
+                connection.execute(update(d).where(d.c.id.in_(part)).values(**values))
+            events = [
+                audit.AuditEvent(
+                    actor,
+                    book,
+                    "discrepancy.assigned",
+                    row.subject,
+                    {"id": row.id, "kind": row.kind, "assigned_to": person},
+                )
+                for row in rows
+            ]
+            audit.append(connection, events, now)
+        return [row.id for row in rows]
+
+    def adopt(self, lease: Lease, ids: Sequence[int], actor: str) -> list[str]:
+        """Let posting look up vouchers that were never sent, by what we know, and are in the ledger all the same; returns
+        their keys. Those that were sent meanwhile are left alone.
+
+        Raises:
+            LeaseLost: another run writes for the book.
+        """
+        unsent = t.voucher.c.status.in_([*UNSENT_STATUSES, VoucherStatus.CANCELLED])
+        return self._put_in_doubt(lease, ids, unsent, "voucher.found_in_ledger", actor)
+
+    def send_back(self, lease: Lease, ids: Sequence[int], actor: str) -> list[str]:
+        """Let posting look up vouchers that were posted and are gone from the ledger, and send them again; returns their
+        keys. Left alone are those that may not be sent: their document is not accepted any more, or a correction
+        builds upon them.
+
+        Raises:
+            LeaseLost: another run writes for the book.
+        """
+        v, d, other = t.voucher, t.source_document, t.voucher.alias()
+        may_be_sent = and_(
+            v.c.status == VoucherStatus.POSTED,
+            exists().where(
+                d.c.id == v.c.document_pk, d.c.is_current, d.c.disposition == Disposition.ACCEPTED
+            ),
+            ~exists().where(other.c.original_id == v.c.id, other.c.status != VoucherStatus.CANCELLED),
+        )
+        return self._put_in_doubt(lease, ids, may_be_sent, "voucher.gone_from_ledger", actor)
+
+    def _put_in_doubt(
+        self, lease: Lease, ids: Sequence[int], condition: ColumnElement[bool], action: str, actor: str
+    ) -> list[str]:
+        """What was believed of them goes into the audit chain."""
+        v, now = t.voucher, self.clock.now()
+        with writing(self.engine) as connection:
+            leases.check(connection, lease, now)
+            rows = [
+                row
+                for part in chunks(sorted(ids))
+                for row in connection.execute(
+                    select(v.c.id, v.c.key, v.c.status, v.c.ledger_id, v.c.ledger_number, v.c.content_digest)
+                    .where(v.c.book == lease.book, v.c.id.in_(part), condition)
+                    .order_by(v.c.id)
+                    .with_for_update()
+                )
+            ]
+            for part in chunks([row.id for row in rows]):
+                connection.execute(
+                    update(v)
+                    .where(v.c.id.in_(part))
+                    .values(
+                        status=VoucherStatus.UNKNOWN,
+                        ledger_id="",
+                        ledger_number="",
+                        posted_at=None,
+                        message="",
+                    )
+                )
+            events = [
+                audit.AuditEvent(
+                    actor,
+                    lease.book,
+                    action,
+                    row.key,
+                    {
+                        "status": row.status,
+                        "ledger_id": row.ledger_id,
+                        "number": row.ledger_number,
+                        "digest": row.content_digest or "",
+                    },
+                )
+                for row in rows
+            ]
+            audit.append(connection, events, now)
+        return [row.key for row in rows]
 
     def write_backs_due(self, book: str, source: str, scope: Scope, after: str, size: int) -> list[Due]:
         """Documents, by id, whose vouchers are all in the ledger and whose number the OA does not have from us.
@@ -371,18 +433,25 @@ def _is_told(voucher: Any, told: Any) -> ColumnElement[bool]:
     return without != marked
 
 
-def _discrepancy_row(book: str, period: str, item: Discrepancy, now: datetime) -> dict[str, Any]:
-    kind: DiscrepancyKind = item.kind
+_WORDS = ("ours", "theirs", "zh", "en")
+
+
+def _words(item: Discrepancy) -> dict[str, str]:
+    """What the last run said of it."""
+    return {f"new_{name}": getattr(item, name) for name in _WORDS}
+
+
+def _discrepancy_row(book: str, item: Discrepancy, now: datetime) -> dict[str, Any]:
     return {
         "book": book,
-        "kind": kind,
+        "kind": item.kind,
         "subject": item.subject,
-        "period": period,
+        "period": item.period,
         "ours": item.ours,
         "theirs": item.theirs,
         "zh": item.zh,
         "en": item.en,
-        "owner": kind.owner,
+        "owner": item.kind.owner,
         "first_seen_at": now,
         "last_seen_at": now,
     }

@@ -421,6 +421,8 @@ discrepancy = Table(
     Column("first_seen_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
     Column("resolved_at", UtcDateTime),
+    Column("assigned_to", String(160), nullable=False, server_default="", comment="who takes it up"),
+    Column("assigned_at", UtcDateTime),
     Index("ix_discrepancy_open", "book", "resolved_at", "period"),
 )
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from include.domain.account import AuxiliaryDimension
 from include.domain.errors import RetryLater
 from include.domain.money import Money
 from include.domain.reconciliation import DiscrepancyKind
-from include.domain.voucher import LedgerVoucher, LedgerVoucherState, VoucherStatus
+from include.domain.voucher import LedgerVoucher, LedgerVoucherState, VoucherKey, VoucherStatus
 from include.stages.context import Scope, StageContext
+from include.stages.post import post
 from include.stages.reconcile import reconcile
 from include.store import tables as t
 from tests.conftest import FakeClock
@@ -123,13 +124,37 @@ def test_others_vouchers_are_counted_and_left_alone(ctx: StageContext, ledger: F
     assert (result.foreign, result.discrepancies) == (1, 0)
 
 
-def test_a_voucher_of_ours_that_we_do_not_know_as_posted_is_named(ctx: StageContext) -> None:
+def _forget(ctx: StageContext, status: VoucherStatus) -> None:
+    """As after a store was restored from an older copy: the first voucher was not sent, by what we know."""
     with ctx.store.engine.begin() as connection:
-        first = connection.scalar(select(t.voucher.c.id).limit(1))
+        first = connection.scalar(select(func.min(t.voucher.c.id)))
         connection.execute(
-            update(t.voucher).where(t.voucher.c.id == first).values(status=VoucherStatus.GENERATED)
+            update(t.voucher)
+            .where(t.voucher.c.id == first)
+            .values(status=status, ledger_id="", ledger_number="", posted_at=None)
         )
-    reconcile(ctx, MARCH)
+
+
+@pytest.mark.parametrize("status", [VoucherStatus.GENERATED, VoucherStatus.HELD, VoucherStatus.REJECTED])
+def test_a_voucher_in_the_ledger_that_we_never_sent_is_adopted_and_not_sent_again(
+    ctx: StageContext, ledger: FakeLedger, status: VoucherStatus
+) -> None:
+    _forget(ctx, status)
+    assert reconcile(ctx, MARCH).adopted == 1
+    assert kinds(ctx) == [DiscrepancyKind.ORPHAN]
+    assert post(ctx, ALL).found_in_ledger == 1
+    assert len(ledger.vouchers_by_id) == 3
+    assert reconcile(ctx, MARCH).discrepancies == 0
+    assert kinds(ctx) == []
+
+
+def test_a_key_of_ours_that_the_store_does_not_know_goes_to_an_engineer(
+    ctx: StageContext, ledger: FakeLedger
+) -> None:
+    own = next(iter(ledger.vouchers_by_id.values()))
+    stranger = str(VoucherKey("acme", "hesi", "ID_77", "expense_claim", 1))
+    ledger.vouchers_by_id["77"] = replace(own, ledger_id="77", number="记-77", reference=stranger)
+    assert reconcile(ctx, MARCH).adopted == 0
     assert kinds(ctx) == [DiscrepancyKind.NOT_IN_STORE]
 
 

@@ -71,6 +71,13 @@ def upgrade() -> None:
         "voucher",
         sa.Column("policy_date", sa.Date(), comment="its date before it was moved out of a closed period"),
     )
+    op.add_column(
+        "discrepancy",
+        sa.Column(
+            "assigned_to", sa.String(160), server_default="", nullable=False, comment="who takes it up"
+        ),
+    )
+    op.add_column("discrepancy", sa.Column("assigned_at", sa.DateTime()))
 
 
 def _protect(table: str) -> None:
@@ -89,6 +96,8 @@ def _protect(table: str) -> None:
 
 
 def downgrade() -> None:
+    for name in ("assigned_at", "assigned_to"):
+        op.drop_column("discrepancy", name)
     op.drop_column("voucher", "policy_date")
     op.drop_column("book_lease", "is_released")
     for name in ("seen", "call"):
