@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from include.ports import DocumentSource, LedgerGateway
+from include.ports import DocumentSource, LedgerGateway, ProofLevel
 from include.settings import load_settings
 from include.stages.context import StageContext
 from include.store.store import Store
 from tests.conftest import FakeClock
 from tests.documents import MASTER
+from tests.fakes.ledger import FakeLedger
 from tests.fakes.source import FakeSource
 
 MakeContext = Callable[..., StageContext]
@@ -44,3 +45,21 @@ def make_context(store: Store, clock: FakeClock) -> MakeContext:
         )
 
     return make
+
+
+@pytest.fixture(params=[ProofLevel.SEARCHABLE_REFERENCE, ProofLevel.DATE_AND_AMOUNT])
+def ledger(request: pytest.FixtureRequest) -> FakeLedger:
+    """A ledger with keys, and one without."""
+    return FakeLedger(batch_size=4, proof_level=request.param)
+
+
+@pytest.fixture
+def keyed() -> FakeLedger:
+    """A ledger that keeps our keys."""
+    return FakeLedger(batch_size=4)
+
+
+@pytest.fixture
+def keyless() -> FakeLedger:
+    """A ledger that can be searched by date and amount only."""
+    return FakeLedger(batch_size=4, proof_level=ProofLevel.DATE_AND_AMOUNT)
