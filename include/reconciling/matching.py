@@ -60,8 +60,12 @@ def match(ours: Journal, theirs: Journal) -> Match:
 
     open_ours = without(ours, equal["ours"])
     candidates = pl.concat([links["theirs"], foreign["voucher"]])
-    open_theirs = without(without(only(theirs, candidates), equal["theirs"]), red["theirs"])
-    found = families(open_ours, open_theirs, _open_links(links, named, equal))
+    settled = pl.concat([equal["theirs"], red["theirs"]])
+    found = families(
+        open_ours,
+        without(only(theirs, candidates), settled) if open_ours.vouchers.height else Journal.empty(),
+        _open_links(links, named, equal),
+    )
 
     rest = links.filter("is_own").join(found, on="ours", how="anti").join(equal, on="ours", how="anti")
     best = _best(rest, ours.vouchers, theirs.vouchers)
