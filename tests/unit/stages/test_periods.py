@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from include.domain.errors import FixData, LeaseLost, RetryLater
 from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
-from include.settings import Book, Label, Ledger
+from include.domain.voucher import PostingResult, Voucher
+from include.settings import Book, Label, Ledger, load_settings
 from include.stages.context import Scope, StageContext
+from include.stages.correct import correct
 from include.stages.extract import extract
 from include.stages.generate import generate
 from include.stages.periods import move_held, overview, place
 from include.stages.post import post
+from include.stages.preclose import preclose
 from include.stages.reconcile import reconcile
 from include.stages.summary import summarise
 from include.stages.write_back import write_back
 from include.store import audit
 from include.store import tables as t
-from include.store.engine import reading
+from include.store.engine import open_engine, reading
 from include.store.periods import Dates
+from include.store.store import assemble
 from tests.calendars import CLOSED, FUTURE, MISSING, OPEN, calendar, over
 from tests.conftest import FakeClock
-from tests.documents import DAY, claim, line
+from tests.documents import DAY, MASTER, claim, line
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.source import FakeSource
 from tests.unit.stages.conftest import MakeContext
@@ -53,8 +62,8 @@ def ctx(oa: FakeSource, ledger: FakeLedger, make_context: MakeContext) -> StageC
 
 def with_book(ctx: StageContext, **changes: Any) -> StageContext:
     book = ctx.book.model_copy(update=changes)
-    settings = ctx.settings.model_copy(update={"books": {**ctx.settings.books, book.id: book}})
-    return replace(ctx, settings=settings, book=book)
+    config = ctx.settings.model_copy(update={"books": {**ctx.settings.books, book.id: book}})
+    return replace(ctx, settings=config, book=book)
 
 
 def vouchers(ctx: StageContext) -> list[tuple[date, str, date | None, str]]:
@@ -410,3 +419,139 @@ def test_a_revision_and_a_document_that_is_due_anew_get_a_day_of_their_own(
             ("ID_1", 2, date(2026, 11, 23)),
             ("ID_2", 1, date(2026, 11, 23)),
         ]
+
+
+# -- corrections -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def corrected(ctx: StageContext, oa: FakeSource, tmp_path: Path) -> StageContext:
+    """A voucher in the ledger, and its reversal and replacement ready to go, all three dated 2026-03-10."""
+    folder = Path(shutil.copytree("include/config", tmp_path / "config"))
+    ctx = with_book(replace(ctx, settings=load_settings(folder)), closed_period="next_open")
+    ready(ctx, oa, 1)
+    assert post(ctx, ALL).posted == 1
+    table = folder / "tables/acme/expense_accounts.csv"
+    table.write_text(table.read_text("utf-8").replace(",6602.10,", ",6602.02,"), "utf-8")
+    result = correct(ctx, date(2026, 1, 1), date(2026, 12, 31))
+    assert (result.reversals, result.replacements) == (1, 1)
+    assert [row[0] for row in vouchers(ctx)] == [OWN_DAY] * 3
+    return ctx
+
+
+def test_a_reversal_and_its_replacement_move_on_together(corrected: StageContext, ledger: FakeLedger) -> None:
+    ledger.states[MARCH] = CLOSED
+    assert post(corrected, ALL).posted == 2
+    assert [row[0] for row in vouchers(corrected)] == [OWN_DAY, APRIL.first_day, APRIL.first_day]
+    assert reconcile(corrected, ALL).discrepancies == 0
+
+
+@pytest.mark.parametrize("policy", ["hold", "next_open", "ask"])
+def test_a_replacement_does_not_come_before_its_reversal(
+    policy: str, corrected: StageContext, ledger: FakeLedger
+) -> None:
+    ledger.states[MARCH] = CLOSED
+    ledger.fail("post", RetryLater("无法连接 / out of reach"))
+    with pytest.raises(RetryLater):
+        post(corrected, ALL)
+    assert [row[0] for row in vouchers(corrected)] == [OWN_DAY, APRIL.first_day, OWN_DAY]
+    ledger.states[MARCH] = OPEN
+    corrected = with_book(corrected, closed_period=policy)
+    assert post(corrected, ALL).posted == 2
+    assert [row[0] for row in vouchers(corrected)] == [OWN_DAY, APRIL.first_day, APRIL.first_day]
+    assert [move[2] for move in moves(corrected)] == ["next_open", "order"]
+
+
+# -- any history -----------------------------------------------------------------------------------------
+
+_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(3, 6), st.sampled_from([OPEN, CLOSED, FUTURE])),
+        st.tuples(st.just("generate"), st.just(0), st.just(OPEN)),
+        st.tuples(st.just("post"), st.just(0), st.just(OPEN)),
+        st.tuples(st.just("unreachable"), st.just(0), st.just(OPEN)),
+        st.tuples(st.just("decide"), st.integers(3, 6), st.just(OPEN)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+class WatchedLedger(FakeLedger):
+    """Keeps an eye on what it is asked to post: never into a period that is not open."""
+
+    def post(self, vouchers: Sequence[Voucher]) -> Sequence[PostingResult]:
+        assert all(self.states[each.period] is OPEN for each in vouchers)
+        return super().post(vouchers)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=_steps, policy=_policies)
+def test_whatever_happens_to_periods_nothing_goes_where_it_may_not_and_nothing_is_lost(
+    steps: list[tuple[str, int, PeriodState]],
+    policy: str,
+    make_store_url: Callable[[str], str],
+    clock: FakeClock,
+) -> None:
+    engine = open_engine(make_store_url("sqlite"))
+    oa, ledger = (
+        FakeSource(name="hesi", form_types=("expense", "loan", "payment"), records=list(MASTER)),
+        WatchedLedger(),
+    )
+    config = load_settings()
+    ctx = with_book(
+        StageContext(
+            settings=config,
+            book=config.book("acme"),
+            store=assemble(engine, clock),
+            connect_source=lambda: oa,
+            connect_ledger=lambda: ledger,
+            clock=clock,
+            actor="test",
+        ),
+        closed_period=policy,
+    )
+    for number in range(4):
+        oa.put(claim(number, approved_at=DAY + timedelta(days=30 * number)))
+    extract(ctx)
+    accept_all(ctx)
+    generate(ctx, ALL)
+    for what, month, state in steps:
+        match what:
+            case "set":
+                ledger.states[FiscalPeriod(2026, month)] = state
+            case "generate":
+                generate(ctx, ALL)
+            case "post":
+                with suppress(RetryLater):
+                    post(ctx, ALL)
+            case "unreachable":
+                ledger.fail("post", RetryLater("无法连接 / out of reach"))
+            case "decide" if ledger.states[FiscalPeriod(2026, month)] is CLOSED:
+                with suppress(FixData):
+                    move_held(ctx, f"2026-{month:02}")
+            case _:
+                continue
+        _nothing_is_lost(ctx, ledger)
+    ledger.states.update(dict.fromkeys(ledger.states, OPEN))
+    ledger._failures.clear()
+    generate(ctx, ALL)
+    post(ctx, ALL)
+    assert {row[3] for row in vouchers(ctx)} == {"posted"}
+    assert len(ledger.vouchers_by_id) == 4
+    engine.dispose()
+
+
+def _nothing_is_lost(ctx: StageContext, ledger: FakeLedger) -> None:
+    """Each document's voucher is in the ledger once, or on the list of its month."""
+    there = [each.key.document_id for each in ledger.vouchers_by_id.values() if each.key]
+    waiting = {
+        row["document_id"]
+        for month in range(3, 8)
+        for row in preclose(ctx, FiscalPeriod(2026, month))
+        .items.filter(pl.col("blocks"))
+        .iter_rows(named=True)
+    }
+    assert len(there) == len(set(there))
+    assert set(there) | waiting == {f"ID_{number}" for number in range(4)}
+    assert not set(there) & waiting
