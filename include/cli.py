@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from include.cli_attempts import register as register_attempts
 from include.cli_common import (
     BookArgument,
     FromOption,
@@ -132,6 +133,7 @@ _stage_command(Stage.WRITE_BACK, "回写凭证号 / write numbers back")
 
 
 register_periods(app)
+register_attempts(app)
 
 
 @app.command(Stage.EXTRACT.value)

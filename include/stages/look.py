@@ -102,8 +102,9 @@ def _wait_until_quiet(run: PostingRun, batch: Sequence[StoredVoucher]) -> None:
     ledger = run.ctx.ledger
     quiet_at = 0.0
     for stored in batch:
-        is_recent = stored.intent_at is None or stored.intent_at > run.ctx.clock.now() - OLD
-        if not is_recent or stored.status is VoucherStatus.CONFLICT:
+        if stored.intent_at is None or stored.intent_at < run.ctx.clock.now() - OLD:
+            continue
+        if stored.status is VoucherStatus.CONFLICT:
             continue
         if stored.fence == run.lease.fence:
             quiet_at = max(quiet_at, run.last_doubt + ledger.settle_s)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -15,7 +16,8 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 from include.exchanges import Exchange
 from include.ports import Clock
 from include.store import tables as t
-from include.store.engine import reading, writing
+from include.store.engine import writing
+from include.store.filing import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +32,34 @@ class KeptExchange:
 
 
 class Exchanges:
-    """Reading and tidying; `save` below writes within the transaction that records the outcome."""
+    """Tidying; `save` below writes within the transaction that records the outcome."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine = engine
         self.clock = clock
-
-    def of_voucher(self, voucher_id: int) -> list[KeptExchange]:
-        """All exchanges of the calls that carried or looked for a voucher, oldest first."""
-        e, b, a = t.posting_exchange, t.exchange_body, t.posting_attempt
-        calls = select(a.c.call).where(a.c.voucher_id == voucher_id, a.c.call != "")
-        with reading(self.engine) as connection:
-            rows = connection.execute(
-                select(e.c.at, e.c.request_digest, e.c.response_digest, b.c.body)
-                .outerjoin(b, b.c.exchange_id == e.c.id)
-                .where(e.c.call.in_(calls))
-                .order_by(e.c.id)
-            ).all()
-        return [KeptExchange(row[0], row[1], row[2], *_texts(row.body)) for row in rows]
 
     def forget(self) -> int:
         """Delete the texts whose time is over; returns how many."""
         b = t.exchange_body
         with writing(self.engine) as connection:
             return connection.execute(delete(b).where(b.c.kept_until < self.clock.now().date())).rowcount
+
+
+def of_calls(connection: Connection, calls: Collection[str]) -> dict[str, list[KeptExchange]]:
+    """The exchanges of some calls, by call, in order."""
+    e, b = t.posting_exchange, t.exchange_body
+    found: dict[str, list[KeptExchange]] = defaultdict(list)
+    for part in chunks(sorted(calls)):
+        for row in connection.execute(
+            select(e.c.call, e.c.at, e.c.request_digest, e.c.response_digest, b.c.body)
+            .outerjoin(b, b.c.exchange_id == e.c.id)
+            .where(e.c.call.in_(part))
+            .order_by(e.c.id)
+        ):
+            found[row.call].append(
+                KeptExchange(row.at, row.request_digest, row.response_digest, *_texts(row.body))
+            )
+    return found
 
 
 def save(connection: Connection, exchanges: Sequence[Exchange], at: datetime, keep_days: int) -> str:

@@ -92,6 +92,7 @@ def test_a_ledger_that_is_down_says_try_again(run: Run) -> None:
         (("run", "nobook"), 78, "acme"),
         (("run", "acme", "--from", "2025-03-02", "--to", "2025-03-01"), 78, "--from 2025-03-02"),
         (("explain", "B404"), 65, "B404"),
+        (("attempts", "acme", "B404"), 65, "B404"),
     ],
 )
 def test_a_mistake_is_answered_in_one_line_with_what_to_do(

@@ -24,13 +24,15 @@ from include.domain.voucher import (
 )
 from include.exchanges import record
 from include.settings import Book
-from include.stages.context import Scope
+from include.stages.context import Scope, StageContext
 from include.stages.extract import extract
 from include.stages.generate import generate
 from include.stages.post import post
 from include.stages.reconcile import reconcile
-from include.store import audit
+from include.store import attempts, audit
 from include.store import tables as t
+from include.store.engine import reading
+from include.store.exchanges import KeptExchange
 from include.store.leases import LEASE_S
 from tests.conftest import FakeClock
 from tests.documents import claim, line
@@ -136,6 +138,13 @@ def test_when_the_calls_for_splitting_are_spent_the_rest_waits_for_the_next_run(
     assert once_each(ledger, 8)
 
 
+def said_of(ctx: StageContext, document: str) -> tuple[list[str], list[KeptExchange]]:
+    """The steps of a document's attempts, and what was said to the ledger in them."""
+    with reading(ctx.store.engine) as connection:
+        found = attempts.of_document(connection, "acme", document)
+    return [each.step for each in found], [said for each in found for said in each.exchanges]
+
+
 def test_what_was_said_to_the_ledger_is_found_from_the_voucher(
     oa: FakeSource, make_context: MakeContext, clock: FakeClock
 ) -> None:
@@ -157,12 +166,13 @@ def test_what_was_said_to_the_ledger_is_found_from_the_voucher(
     ready(ctx, oa, 3)
     ledger.lose(Loss.POSTED)
     assert post(ctx, ALL).posted == 3
-    for pk in (1, 3):
-        said = ctx.store.exchanges.of_voucher(pk)
+    for document in ("ID_1", "B26000003"):
+        steps, said = said_of(ctx, document)
+        assert steps == ["intent", "outcome", "look"]
         assert [(each.request, each.response) for each in said] == [("post 3", None), ("find 3", "answer")]
     clock.forward((ctx.book.ledger.keep_exchanges_days + 2) * 86_400)
     post(ctx, ALL)
-    later = ctx.store.exchanges.of_voucher(1)
+    later = said_of(ctx, "ID_1")[1]
     assert [each.request for each in later] == [None, None]
     assert [each.request_digest for each in later] == [each.request_digest for each in said]
 
