@@ -241,7 +241,8 @@ def _write(found: PreClose, path: Path) -> None:
         for cell in cells:
             cell.data_type = "s"
         minor = row["amount_minor"]
-        amount = WriteOnlyCell(sheet, None if minor is None else to_decimal(minor, found.currency))
+        amount = WriteOnlyCell(sheet)
+        amount.value = None if minor is None else to_decimal(minor, found.currency)
         amount.number_format = "#,##0.00"
         sheet.append([*cells[:3], amount, *cells[3:]])
     try:

@@ -83,7 +83,7 @@ _OWNERS = {
     "engineer": "工程师 / engineer",
     "vendor": "供应商 / vendor",
 }
-ITEM = {
+ITEM: Mapping[str, Any] = {
     "state": pl.String,
     "code": pl.String,
     "document_id": pl.String,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, func, select, update
 
 from include.domain.period import LedgerPeriod
 from include.domain.problems import Stage
@@ -100,9 +101,7 @@ def dates(connection: Connection, ids: Collection[int]) -> dict[int, Dates]:
             .outerjoin(original, original.c.id == v.c.original_id)
             .where(v.c.id.in_(part))
         ).all()
-        reversals: dict[tuple[str, str, str], list[Row[tuple[str, int | None, date]]]] = {}
-        documents = {row.document_id for row in rows if row.relation != Relation.REVERSAL}
-        for row in connection.execute(
+        its = connection.execute(
             select(
                 reversal.c.book,
                 reversal.c.source,
@@ -111,13 +110,15 @@ def dates(connection: Connection, ids: Collection[int]) -> dict[int, Dates]:
                 reversal.c.original_id,
                 reversal.c.date,
             ).where(
-                reversal.c.document_id.in_(documents),
+                reversal.c.document_id.in_({row.document_id for row in rows}),
                 reversal.c.source.in_({row.source for row in rows}),
                 reversal.c.relation == Relation.REVERSAL,
                 reversal.c.status != VoucherStatus.CANCELLED,
             )
-        ):
-            reversals.setdefault((row.book, row.source, row.document_id), []).append(row)
+        )
+        reversals: dict[tuple[str, str, str], list[Any]] = {}
+        for each in its:
+            reversals.setdefault((each.book, each.source, each.document_id), []).append(each)
         for row in rows:
             earlier = [row.original_date] if row.original_date else []
             if row.relation != Relation.REVERSAL:
@@ -191,7 +192,7 @@ def move(connection: Connection, moves: Sequence[Move], *, actor: str, at: datet
     return {row.id for row in rows}
 
 
-def _event(row: Row[tuple[int, str, str, int, date, date | None]], to: Move, actor: str) -> audit.AuditEvent:
+def _event(row: Any, to: Move, actor: str) -> audit.AuditEvent:
     by_policy = row.policy_date or row.date
     detail = {"from": str(row.date), "to": str(to.to), "by_policy": str(by_policy), "why": to.why}
     return audit.AuditEvent(actor, row.book, "voucher.moved", row.key, detail)
@@ -230,18 +231,19 @@ def unposted_by_day(connection: Connection, book: str) -> list[Count]:
 def keep_moves(made: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """Vouchers that are made again, where the day by policy is the same as before, keep the day they were moved to.
 
-    `made` has `id` and `date`, and gets `policy_date`, and `date` and `period` of the move; `before` has `id`, `date`
-    and `policy_date` as they are stored.
+    `made` has `id` and `date`, and `policy_date` where its maker moves vouchers itself; it gets `date`, `period` and
+    `policy_date` of the move. `before` has `id`, `date` and `policy_date` as they are stored.
     """
+    own = pl.col("policy_date") if "policy_date" in made.columns else pl.lit(None, pl.Date)
     there = before.select("id", moved_to="date", moved_from="policy_date")
-    stays = pl.col("moved_from") == pl.col("date")  # null where it was never moved
+    stays = pl.col("moved_from") == pl.coalesce(own, "date")  # null where it was never moved
     day = pl.when(stays).then("moved_to").otherwise("date")
     return (
         made.join(there, on="id", how="left", maintain_order="left")
         .with_columns(
             day.alias("date"),
             day.dt.strftime("%Y-%m").alias("period"),
-            pl.when(stays).then("moved_from").alias("policy_date"),
+            pl.when(stays).then("moved_from").otherwise(own).alias("policy_date"),
         )
         .drop("moved_to", "moved_from")
     )
