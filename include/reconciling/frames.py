@@ -18,6 +18,7 @@ VOUCHERS: Mapping[str, Any] = {
     "ledger_id": pl.String,
     "number": pl.String,
     "date": pl.Date,
+    "period": pl.String,
     "state": pl.String,
     "text": pl.String,
 }
@@ -90,8 +91,9 @@ class LedgerPages:
             number = len(self._vouchers)
             key = self._key(there)
             text = "" if key else "\n".join({there.reference, *(line.summary for line in there.lines)})
+            state = there.state.value
             self._vouchers.append(
-                (number, key, there.ledger_id, there.number, there.date, there.state.value, text)
+                (number, key, there.ledger_id, there.number, there.date, there.period, state, text)
             )
             self._add_lines(number, there)
         if len(self._columns[0]) >= FLUSH:

@@ -46,14 +46,12 @@ class Words:
 
     Args:
         match: of a period.
-        periods: the period's code of each of our vouchers, by `voucher`.
         currency: the functional one.
         keeps_keys: whether the ledger keeps our key.
     """
 
-    def __init__(self, match: Match, periods: pl.Series, currency: str, *, keeps_keys: bool) -> None:
+    def __init__(self, match: Match, currency: str, *, keeps_keys: bool) -> None:
         self._match = match
-        self._periods = periods
         self._currency = currency
         self._keeps_keys = keeps_keys
         self._ours = match.ours.vouchers
@@ -86,8 +84,8 @@ class Words:
             voucher,
             str(ours["date"]),
             number,
-            f"已不在 {self._periods[voucher]}，会计系统中仍有 {number}（内部号 {ours['ledger_id']}）；请核对是否被改期",
-            f"is no longer in {self._periods[voucher]}; the ledger still has {number} (id {ours['ledger_id']}): was it moved?",
+            f"已不在 {ours['period']}，会计系统中仍有 {number}（内部号 {ours['ledger_id']}）；请核对是否被改期",
+            f"is no longer in {ours['period']}; the ledger still has {number} (id {ours['ledger_id']}): was it moved?",
         )
 
     def _of_pairs(self) -> Iterator[Discrepancy]:
@@ -95,14 +93,15 @@ class Words:
         pairs = self._match.pairs.join(self._ours, left_on="ours", right_on="voucher").join(
             self._theirs, left_on="theirs", right_on="voucher", suffix="_there"
         )
-        for row in pairs.filter(pl.col("date") != pl.col("date_there")).iter_rows(named=True):
-            ours, theirs = str(row["date"]), str(row["date_there"])
+        moved = (pl.col("date") != pl.col("date_there")) | (pl.col("period") != pl.col("period_there"))
+        for row in pairs.filter(moved).iter_rows(named=True):
+            ours, theirs = f"{row['date']} ({row['period']})", f"{row['date_there']} ({row['period_there']})"
             yield self._say(
                 Kind.DATE,
                 row["ours"],
                 ours,
                 theirs,
-                f"日期应为 {ours}，会计系统为 {theirs}；请在会计系统中核对",
+                f"日期（期间）应为 {ours}，会计系统为 {theirs}；请在会计系统中核对",
                 f"is dated {theirs} in the ledger, {ours} here: finance must look",
             )
         for row in pairs.filter(pl.col("state_there") == LedgerVoucherState.DRAFT).iter_rows(named=True):
@@ -216,7 +215,7 @@ class Words:
         return Discrepancy(
             kind,
             self._ours["key"][voucher],
-            self._periods[voucher],
+            self._ours["period"][voucher],
             ours,
             theirs,
             f"凭证 {number} {zh}",

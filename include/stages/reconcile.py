@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from include.domain.period import FiscalPeriod, PeriodState
+from include.domain.period import Calendar, FiscalPeriod, PeriodState
 from include.domain.problems import Stage
 from include.domain.reconciliation import AccountTie, Discrepancy
 from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
@@ -142,16 +142,14 @@ def _periods(ctx: StageContext, scope: Scope) -> list[FiscalPeriod]:
     ledger, so that somebody may change them, that had something posted since the last run, or that have open
     differences.
     """
-    periods = ctx.ledger.periods()
+    periods = Calendar(ctx.ledger.periods()).periods
     if scope.date_from is not None:
-        return sorted(
-            {
-                FiscalPeriod.parse(period.code)
-                for period in periods
-                if period.last_day >= scope.date_from
-                and (scope.date_to is None or period.first_day <= scope.date_to)
-            }
-        )
+        return [
+            FiscalPeriod.parse(period.code)
+            for period in periods
+            if period.last_day >= scope.date_from
+            and (scope.date_to is None or period.first_day <= scope.date_to)
+        ]
     book, store = ctx.book.id, ctx.store
     closed = {period.code for period in periods if period.state is PeriodState.CLOSED}
     last = store.reconciliations.last_run_at(book)
@@ -165,11 +163,10 @@ def _periods(ctx: StageContext, scope: Scope) -> list[FiscalPeriod]:
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """Our side: `ids` and `periods` by `voucher` of the journal."""
+    """Our side: `ids` are the row ids by `voucher` of the journal."""
 
     journal: Journal
     ids: pl.Series
-    periods: pl.Series
 
 
 def _ours(ctx: StageContext, pieces: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> _Ours:
@@ -178,15 +175,15 @@ def _ours(ctx: StageContext, pieces: Iterable[tuple[pl.DataFrame, pl.DataFrame]]
         vouchers.append(heads)
         lines.append(with_dimensions(rows, ctx.ledger.dimension_kinds))
     if not vouchers:
-        return _Ours(Journal.empty(), pl.Series(dtype=pl.Int64), pl.Series(dtype=pl.String))
+        return _Ours(Journal.empty(), pl.Series(dtype=pl.Int64))
     heads = pl.concat(vouchers).with_row_index("voucher").cast({"voucher": pl.Int64})
     numbered = pl.concat(lines).join(heads.select("id", "voucher"), on="id").drop("id")
     journal = Journal(heads.with_columns(text=pl.lit("")).select(*VOUCHERS), numbered)
-    return _Ours(journal, heads["id"], heads["period"])
+    return _Ours(journal, heads["id"])
 
 
-def _words(ctx: StageContext, found: Match, ours: _Ours) -> Words:
-    return Words(found, ours.periods, ctx.book.currency, keeps_keys=_keeps_keys(ctx))
+def _words(ctx: StageContext, found: Match) -> Words:
+    return Words(found, ctx.book.currency, keeps_keys=_keeps_keys(ctx))
 
 
 def _keeps_keys(ctx: StageContext) -> bool:
@@ -208,7 +205,7 @@ def _compare(
     done.vouchers += found.ours.vouchers.height
     done.ledger_vouchers += found.theirs.vouchers.height
     done.foreign += found.foreign
-    done.add(_words(ctx, found, ours).all())
+    done.add(_words(ctx, found).all())
     done.add(imbalances(found, period.code, trial_balance, ctx.book.currency))
     done.ties += ties(found, period.code, trial_balance)
     strange = found.theirs.vouchers.join(found.strange.to_frame("voucher"), on="voucher", how="semi")
@@ -249,7 +246,7 @@ def _look_up(ctx: StageContext, done: Examination, absent: set[int], stray: set[
             for copies in ctx.ledger.find(part).values():
                 pages.add(copies)
     found = match(ours.journal, pages.journal())
-    words = _words(ctx, found, ours)
+    words = _words(ctx, found)
     done.add(words.all())
     ids = ours.journal.vouchers["ledger_id"]
     there = ctx.ledger.numbers([ids[v] for v in found.missing if ids[v]])

@@ -98,8 +98,7 @@ def findings(
     if not keeps_keys:
         right = Journal(right.vouchers.with_columns(key=pl.lit("")), right.lines)
     found = match(left, right)
-    periods = pl.Series([PERIOD] * left.vouchers.height, dtype=pl.String)
-    words = Words(found, periods, "CNY", keeps_keys=keeps_keys)
+    words = Words(found, "CNY", keeps_keys=keeps_keys)
     items = [*words.all(), *(words.missing(voucher) for voucher in found.missing)]
     numbers = {key(spec.number): spec.number for spec in ours}
     return {(item.kind, numbers[item.subject]) for item in items}
