@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, chain, get_pa
 from include.settings import Book, load_settings
 from voucherflow.operators.stages import (
     ExtractDocuments,
+    FollowChanges,
     GenerateVouchers,
     PostVouchers,
     Reconcile,
@@ -39,7 +40,10 @@ on all three sides, and their numbers are written back.
 3. **配置类**（密钥、科目、规则）：修正配置后 *Clear* / **Configuration** (keys, accounts, rules): mend it, then *Clear*.
 4. **数据类**：有问题的单据已单独隔离，其余照常入账；在合思中修正单据，下次运行自动补上 / **Data**: a bad document is quarantined
    with its reasons and the rest goes on; mend it in the OA and the next run takes it up.
-5. 任何任务都可以随时 *Clear*：存储记得已完成的部分，不会重复过账 / Clearing any task is always safe: the store knows what is done
+5. 过账后又撤回、作废或修改的单据由 *follow* 按账簿的 after_posting 处理；设为 ask 的等财务决定
+   （`./voucherflow follow {book} --document 单据号 --action …`）/ Documents withdrawn, nullified or altered after posting: *follow* does what
+   the book's after_posting says; where it says ask, finance decides with that command.
+6. 任何任务都可以随时 *Clear*：存储记得已完成的部分，不会重复过账 / Clearing any task is always safe: the store knows what is done
    and nothing is posted twice.
 """
 
@@ -53,6 +57,7 @@ def vouchers_dag(book: Book) -> DAG:
         description=f"{book.source} → {book.ledger.system}: {book.name}",
         doc_md=DOC.format(
             name=book.name,
+            book=book.id,
             source=book.source,
             ledger=book.ledger.system,
             owner=book.owner,
@@ -95,6 +100,7 @@ def vouchers_dag(book: Book) -> DAG:
         chain(
             ExtractDocuments(task_id="extract", book_id=book.id),
             ValidateDocuments(task_id="validate", book_id=book.id),
+            FollowChanges(task_id="follow", book_id=book.id),
             GenerateVouchers(task_id="generate", book_id=book.id),
             PostVouchers(task_id="post", book_id=book.id, outlets=[posted]),
             Reconcile(task_id="reconcile", book_id=book.id),

@@ -25,6 +25,7 @@ from include.cli_common import (
     scope_of,
     show,
 )
+from include.cli_follow import register as register_follow
 from include.cli_periods import register as register_periods
 from include.cli_reconcile import register as register_reconcile
 from include.cli_rules import rules_app
@@ -66,6 +67,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(emulate_app, name="emulate")
 app.add_typer(rules_app, name="rules")
 register_reconcile(app)
+register_follow(app)
 
 
 def main(resolve: Resolver) -> None:
@@ -88,7 +90,7 @@ def run(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """全流程：读取、校验、生成、过账、对账、回写 / all stages in order."""
+    """全流程：读取、校验、跟进变更、生成、过账、对账、回写 / all stages in order."""
     with book_context(book, quiet=as_json) as ctx:
         scope = scope_of(date_from, date_to)
         results: dict[str, Any] = {}
@@ -326,6 +328,7 @@ def emulate_hesi(
 def _stages(*, refetch_from: date | None = None) -> dict[Stage, Callable[[StageContext, Scope], Any]]:
     """The stages, imported only now: together they cost seconds."""
     from include.stages.extract import extract
+    from include.stages.follow import follow
     from include.stages.generate import generate
     from include.stages.post import post
     from include.stages.reconcile import reconcile
@@ -335,6 +338,7 @@ def _stages(*, refetch_from: date | None = None) -> dict[Stage, Callable[[StageC
     return {
         Stage.EXTRACT: lambda ctx, _scope: extract(ctx, refetch_from=refetch_from),
         Stage.VALIDATE: validate,
+        Stage.FOLLOW: follow,
         Stage.GENERATE: generate,
         Stage.POST: post,
         Stage.RECONCILE: reconcile,

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from include.config_files import Day, read_model
+from include.domain.changes import Policy
 from include.domain.document import DocumentKind
 from include.domain.errors import FixConfig
 from include.domain.money import AmountError, currency_decimals
@@ -143,6 +144,24 @@ class ResidueAccount(_Closed):
     """A key of the book's accounts.csv."""
 
 
+class AfterPosting(_Closed):
+    """What becomes of vouchers in the ledger whose documents change: by itself, or as a person decides."""
+
+    withdrawn: Literal["ask", "reverse"] = "ask"
+    """A document that is withdrawn, deleted, nullified or of another book now."""
+    altered: Literal["ask", "replace"] = "ask"
+    prior_year: Literal["ask", "blue"] = "ask"
+    """Of a year that is closed: a blue correcting voucher, where `withdrawn` or `altered` does not ask."""
+    prior_year_account: str = "prior_year_adjustment"
+    """The key, in the book's accounts.csv, of the account for profit and loss of prior years."""
+    profit_and_loss: Sequence[Annotated[str, Field(min_length=1)]] = ("6",)
+    """How the codes of profit and loss accounts begin."""
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.withdrawn, self.altered, self.prior_year)
+
+
 class Book(_Closed):
     """One legal entity's ledger in one accounting system, fed by one source."""
 
@@ -161,6 +180,7 @@ class Book(_Closed):
     closed_period: Literal["hold", "next_open", "ask"] = "hold"
     """What becomes of a voucher whose period is closed: wait until it is open again, move to the next open one, or wait
     for a person's decision."""
+    after_posting: AfterPosting = AfterPosting()
     residue: Literal["largest_line", "last_line"] | ResidueAccount = "largest_line"
     """Where the last cents of a split go: of fractions, and of foreign lines converted one by one."""
     owner: str = "finance"

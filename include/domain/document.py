@@ -65,6 +65,7 @@ class Disposition(StrEnum):
     ACCEPTED = "accepted"
     QUARANTINED = "quarantined"
     NO_VOUCHER = "no_voucher"  # accepted, and a rule says that it makes none
+    SETTLED = "settled"  # withdrawn, and a person decided that its voucher stays
 
 
 class BookRole(StrEnum):

@@ -20,6 +20,7 @@ class Stage(StrEnum):
 
     EXTRACT = "extract"
     VALIDATE = "validate"
+    FOLLOW = "follow"
     GENERATE = "generate"
     POST = "post"
     RECONCILE = "reconcile"

@@ -251,6 +251,7 @@ class VoucherStatus(StrEnum):
     HELD = "held"  # its period is not open
     CONFLICT = "conflict"  # the ledger has other content under our key: a person decides
     CANCELLED = "cancelled"  # its document was withdrawn before it was sent
+    REVERSED = "reversed"  # it was posted, somebody reversed it in the ledger, and that settled it
 
 
 UNSENT_STATUSES = frozenset({VoucherStatus.GENERATED, VoucherStatus.REJECTED, VoucherStatus.HELD})

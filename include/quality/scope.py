@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
 
-from include.domain.document import BookRole, Disposition
+from include.domain.document import DUE_STATUSES, BookRole, Disposition
 from include.quality.staging import flag
 from include.store.tables import master_record, source_document
 
@@ -45,7 +45,7 @@ class DocumentScope:
     def condition(self) -> ColumnElement[bool]:
         """On `source_document`. A date that is absent or absurd is in every scope: no run would see it otherwise.
 
-        What left the book is a matter between its voucher and a person, whatever the document says now.
+        What left the book, or is not approved any more, is a matter of its voucher alone, whatever the document says.
         """
         day = source_document.c.business_date
         start = [day >= self.date_from] if self.date_from else []
@@ -55,6 +55,7 @@ class DocumentScope:
             source_document.c.source == self.source,
             source_document.c.is_current,
             source_document.c.role != BookRole.LEFT,
+            source_document.c.status.in_(DUE_STATUSES),
             source_document.c.disposition.in_(self.dispositions),
             or_(and_(True, *start, *end), day.is_(None), day < self.earliest, day > self.latest),
         )

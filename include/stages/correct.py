@@ -11,27 +11,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from include.domain.errors import FixConfig
 from include.domain.period import Calendar, LedgerPeriod
-from include.domain.voucher import UNSENT_STATUSES, VoucherKey, VoucherStatus
+from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.rules import load_rules
-from include.rules.entries import SUMMARY_LENGTH
 from include.rules.replay import differences, effects
 from include.stages.context import StageContext, StageResult
+from include.stages.drafting import Drafts, Row
 from include.stages.replay import Changes, Comparison, base_event
 from include.stages.rules import InForce, RuleFolders, rules_in_force
-from include.store import tables as t
 from include.store.corrections import CHANGEABLE, Correction, Draft, Place, Relation
 
 log = logging.getLogger(__name__)
 
 IN_DOUBT = frozenset({VoucherStatus.SENDING, VoucherStatus.UNKNOWN, VoucherStatus.CONFLICT})
-_JOURNAL = [column.name for column in t.journal_line.columns if column.name != "voucher_id"]
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +125,10 @@ class Plan:
     """What the rules make, by document and event."""
     _same: frozenset[tuple[int, str]] = frozenset()
     """Events whose posted voucher alone is right already."""
-    _number: int = 0
-    _copies: list[tuple[int, int, str]] = field(default_factory=list)
-    """number, id of the original, opening words of the summary."""
-    _makes: list[tuple[int, int, str]] = field(default_factory=list)
-    """number, document, event."""
+    _drafts: Drafts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._drafts = Drafts(self.book)
 
     def make(self) -> None:
         """Decide for every document of which something was sent."""
@@ -170,22 +165,7 @@ class Plan:
 
     def lines(self) -> pl.DataFrame:
         """The journal lines of all drafts, with their `number`."""
-        copies = pl.DataFrame(
-            self._copies,
-            schema={"number": pl.Int64, "voucher_id": pl.Int64, "opening": pl.String},
-            orient="row",
-        )
-        summary = pl.concat_str("opening", "summary").str.head(SUMMARY_LENGTH).alias("summary")
-        red = self.changes.journal.join(copies, on="voucher_id").with_columns(
-            -pl.col("amount_minor"), -pl.col("transaction_minor"), summary
-        )
-        makes = pl.DataFrame(
-            self._makes,
-            schema={"number": pl.Int64, "document_pk": pl.Int64, "event": pl.String},
-            orient="row",
-        )
-        made = self.changes.generated.lines.join(makes, on=["document_pk", "event"])
-        return pl.concat([frame.select("number", *_JOURNAL) for frame in (red, made)])
+        return self._drafts.lines(self.changes.journal, self.changes.generated.lines)
 
     def moved_on(self, saved: Sequence[Correction]) -> Iterator[NotCorrected]:
         """Those that were not written since their vouchers changed in the meantime."""
@@ -229,6 +209,15 @@ class Plan:
                 "what became of a voucher is not known yet, or the ledger has other content: settle that there, then run post",
             )
             return
+        if any(row["relation"] == Relation.CORRECTION for row in vouchers):
+            self._leave(
+                document,
+                "",
+                "prior_year",
+                "单据已用蓝字凭证订正以前年度，须由财务手工更正",
+                "a blue voucher has corrected a prior year of it: correct it by hand",
+            )
+            return
         # What is reversed without a replacement comes first: what replaces it under another event refers to it.
         ordered = sorted(events, key=lambda event: ((pk, event) in self._heads, event))
         drafts: list[Draft] = []
@@ -252,7 +241,7 @@ class Plan:
                 continue
             else:
                 if chain.active and not chain.is_being_reversed:
-                    drafts.append(self._reversal(chain, chain.active))
+                    drafts.append(self._drafts.red(chain.active, chain.active["date"]))
                 if wanted:
                     drafts.append(self._replacement(document, chain, day, orphan))
                 else:
@@ -280,68 +269,15 @@ class Plan:
             ids = tuple(row["id"] for row in unsent)
             self.corrections.append(Correction(document["id"], str(waiting[0]["key"]), seen, (), ids))
 
-    def _reversal(self, chain: _Chain, original: Row) -> Draft:
-        number = self._next()
-        self._copies.append((number, original["id"], f"冲销 {original['date']} {original['ledger_number']} "))
-        place = Place(chain.event, chain.generation, is_reversal=True)
-        return self._draft(
-            number,
-            original,
-            place,
-            Relation.REVERSAL,
-            original["id"],
-            original["date"],
-            -original["debit_minor"],
-        )
-
     def _replacement(self, document: Row, chain: _Chain, day: date, orphan: int | None) -> Draft:
-        number = self._next()
-        head = self._heads[document["id"], chain.event]
-        self._makes.append((number, document["id"], chain.event))
         original = chain.last_id or orphan
-        relation = Relation.REPLACEMENT if original else Relation.NONE
-        row = {**document, **head}
-        return self._draft(
-            number,
-            row,
+        return self._drafts.made(
+            {**document, **self._heads[document["id"], chain.event]},
             Place(chain.event, chain.next_generation),
-            relation,
+            Relation.REPLACEMENT if original else Relation.NONE,
             original,
             day,
-            head["debit_minor"],
         )
-
-    def _draft(
-        self,
-        number: int,
-        row: Row,
-        place: Place,
-        relation: Relation,
-        original: int | None,
-        day: date,
-        total: int,
-    ) -> Draft:
-        """A draft for the document, word, currency and revision that a row of a voucher or of what is made names."""
-        return Draft(
-            number=number,
-            key=str(VoucherKey(self.book, row["source"], row["document_id"], str(place), row["revision"])),
-            place=place,
-            relation=relation,
-            original_id=original,
-            document_pk=row["document_pk"],
-            source=row["source"],
-            document_id=row["document_id"],
-            revision=row["revision"],
-            word=row["word"],
-            date=day,
-            currency=row["currency"],
-            total_minor=total,
-            attachments=0 if relation is Relation.REVERSAL else row["attachments"],
-        )
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
 
     def _is_open(self, day: date) -> bool:
         return Calendar(self.periods).is_open(day)
@@ -368,55 +304,65 @@ class Plan:
 class _Chain:
     """The vouchers of one accounting event of a document, from the first to the last correction.
 
-    `active` is the posted one that no posted voucher reverses; `generation` is its, or of the last that was.
+    A voucher of an earlier revision may stand for the document and comes first then. `active` is the posted one that no
+    posted voucher reverses, `last` the last that was posted.
     """
 
     event: str
-    vouchers: Mapping[int, Row]
-    reversals: Mapping[int, Row]
-    generation: int
-    active: Row | None
+    waiting: Sequence[Row]
+    """Vouchers that were never sent, or that the ledger refused; not reversals."""
+    reversal: Row | None
+    """Of the last one, in any state."""
+    last: Row | None
 
     @classmethod
     def of(cls, event: str, rows: Sequence[Row]) -> _Chain:
-        vouchers: dict[int, Row] = {}
-        reversals: dict[int, Row] = {}
-        for row in rows:
-            place = Place.of(row["event"])
-            if place.event == event:
-                (reversals if place.is_reversal else vouchers)[place.generation] = row
-        posted = [n for n, row in vouchers.items() if row["status"] == VoucherStatus.POSTED]
-        last = max(posted, default=0)
-        is_undone = last in reversals and reversals[last]["status"] == VoucherStatus.POSTED
-        return cls(event, vouchers, reversals, last, vouchers[last] if last and not is_undone else None)
+        its = [row for row in rows if Place.of(row["event"]).event == event]
+        vouchers = sorted(
+            (row for row in its if row["relation"] != Relation.REVERSAL),
+            key=lambda row: (row["revision"], Place.of(row["event"]).generation),
+        )
+        posted = [row for row in vouchers if row["status"] == VoucherStatus.POSTED]
+        last = posted[-1] if posted else None
+        reversals = [row for row in its if last is not None and row["original_id"] == last["id"]]
+        reversal = next((row for row in reversals if row["relation"] == Relation.REVERSAL), None)
+        waiting = [
+            row
+            for row in vouchers
+            if row["status"] in CHANGEABLE and row["status"] != VoucherStatus.CANCELLED
+        ]
+        return cls(event, waiting, reversal, last)
+
+    @property
+    def active(self) -> Row | None:
+        is_undone = self.reversal is not None and self.reversal["status"] == VoucherStatus.POSTED
+        return None if is_undone else self.last
 
     @property
     def next_generation(self) -> int:
-        return self.generation + 1
+        return Place.of(self.last["event"]).generation + 1 if self.last else 1
 
     @property
     def is_being_reversed(self) -> bool:
         """A reversal waits to be sent, and need not be made again."""
-        waiting = self.reversals.get(self.generation)
-        return waiting is not None and waiting["status"] in {VoucherStatus.GENERATED, VoucherStatus.HELD}
+        return self.reversal is not None and self.reversal["status"] in {
+            VoucherStatus.GENERATED,
+            VoucherStatus.HELD,
+        }
 
     @property
     def last_id(self) -> int | None:
         """The voucher that a replacement refers to."""
-        return self.vouchers[self.generation]["id"] if self.generation else None
+        return self.last["id"] if self.last else None
 
     @property
     def subject(self) -> str:
         """The key of what is corrected."""
-        return str(self.vouchers[self.generation]["key"]) if self.generation else ""
+        return str(self.last["key"]) if self.last else ""
 
     def unsent_ids(self, *, replacements_only: bool = False) -> list[int]:
         """Corrections that wait to be sent, or that the ledger refused."""
-        waiting = [self.vouchers.get(self.next_generation)]
-        if not replacements_only:
-            waiting.append(self.reversals.get(self.generation))
-        return [
-            row["id"]
-            for row in waiting
-            if row is not None and row["status"] in CHANGEABLE and row["status"] != VoucherStatus.CANCELLED
-        ]
+        found = list(self.waiting)
+        if not replacements_only and self.reversal is not None and self.reversal["status"] in UNSENT_STATUSES:
+            found.append(self.reversal)
+        return [row["id"] for row in found]

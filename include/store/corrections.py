@@ -1,21 +1,24 @@
-"""Correcting vouchers in the store: red-letter reversals and their replacements, written together or not at all.
+"""Correcting vouchers in the store: reversals and their replacements, written together or not at all.
 
 The event of a correction tells its place: `expense_claim` is reversed by `expense_claim.reversal` and replaced by
-`expense_claim.2`, that by `expense_claim.2.reversal` and `expense_claim.3`.
+`expense_claim.2`, that by `expense_claim.2.reversal` and `expense_claim.3`. A reversal has the revision of its original,
+a replacement that of its document; each revision counts from 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, and_, delete, or_, select, update
 
+from include.domain.document import Disposition
+from include.domain.problems import Stage
 from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.ports import Clock
 from include.store import audit, bulk
@@ -24,6 +27,8 @@ from include.store.engine import writing
 
 CHANGEABLE = frozenset({*UNSENT_STATUSES, VoucherStatus.CANCELLED})
 """States of vouchers that were never sent, or that the ledger refused."""
+CHANGED_AFTER_POSTING = ("document.changed_after_posting", "document.withdrawn_after_posting")
+"""Codes of the problems that hold a document whose voucher was sent before it changed."""
 _EVENT = re.compile(r"([^.]+)(?:\.([0-9]+))?(\.reversal)?")
 
 
@@ -32,7 +37,11 @@ class Relation(StrEnum):
 
     NONE = ""
     REVERSAL = "reversal"
+    """It takes its original back: a red copy, or of a prior year a blue one with the sides changed over."""
     REPLACEMENT = "replacement"
+    """It is posted once its original is reversed."""
+    CORRECTION = "correction"
+    """Of a prior year: together with its original, and what that corrects, it is what the document asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +82,33 @@ class Draft:
     currency: str
     total_minor: int
     attachments: int
+    policy_date: date | None = None
+    """Its date before it was moved out of a closed period."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What becomes of a changed document and its vouchers, beside corrections.
+
+    `seen` are content digest, status and role of its current row, and `revisions` the row ids of all its revisions in the
+    book, on which that was decided. `kept` are vouchers of earlier revisions that stand for the current one from now on,
+    `undone` those that somebody reversed in the ledger. `why` is for the audit trail.
+    """
+
+    seen: tuple[str, str, str]
+    revisions: tuple[int, ...]
+    disposition: Disposition
+    reason: str = ""
+    kept: tuple[int, ...] = ()
+    undone: tuple[int, ...] = ()
+    why: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
     """What is to be done about one document: drafts that take the place of what is there under their keys, and unsent
-    vouchers to cancel. `seen` are its vouchers, id and status, on which that was decided.
+    vouchers to cancel. `seen` are its vouchers, id and status, on which that was decided: those of the row `document_pk`,
+    or where a change of the document is followed, of all revisions.
     """
 
     document_pk: int
@@ -86,6 +116,7 @@ class Correction:
     seen: frozenset[tuple[int, str]]
     drafts: tuple[Draft, ...] = ()
     cancelled: tuple[int, ...] = ()
+    release: Release | None = None
 
 
 class Corrections:
@@ -118,6 +149,9 @@ class Corrections:
                 self._cancel(connection, cancelled)
             if drafts:
                 _write(connection, book, drafts, lines, rules, now)
+            for correction in sound:
+                if correction.release is not None:
+                    _release(connection, correction.document_pk, correction.release, now)
             audit.append(connection, [_event(each, book, rules, actor) for each in sound], now)
         return sound
 
@@ -130,17 +164,54 @@ class Corrections:
 
 
 def _unchanged(connection: Connection, corrections: Sequence[Correction]) -> list[Correction]:
-    """Those whose documents have the vouchers that were seen. Locks them; another that corrects them waits."""
-    v = t.voucher
-    pks = [correction.document_pk for correction in corrections]
-    its = bulk.among(connection, v.c.document_pk, pks)
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(v.c.id).where(its).with_for_update()).all()
+    """Those whose documents and vouchers are as they were seen. Locks them; another that changes them waits."""
+    d, v = t.source_document, t.voucher
+    rows_of = {c.document_pk: c.release.revisions if c.release else (c.document_pk,) for c in corrections}
+    owner = {pk: document_pk for document_pk, pks in rows_of.items() for pk in pks}
+    its = bulk.among(connection, v.c.document_pk, list(owner))
+    current = bulk.among(connection, d.c.id, list(rows_of))
+    if connection.dialect.name == "postgresql":  # documents before vouchers, as everywhere
+        connection.execute(select(d.c.id).where(current).order_by(d.c.id).with_for_update()).all()
+        connection.execute(select(v.c.id).where(its).order_by(v.c.id).with_for_update()).all()
     found = bulk.read(connection, select(v.c.id, v.c.document_pk, v.c.status).where(its))
-    there: dict[int, set[tuple[int, str]]] = {pk: set() for pk in pks}
+    there: dict[int, set[tuple[int, str]]] = {pk: set() for pk in rows_of}
     for pk, voucher_id, status in found.select("document_pk", "id", "status").iter_rows():
-        there[pk].add((voucher_id, status))
-    return [correction for correction in corrections if correction.seen == there[correction.document_pk]]
+        there[owner[pk]].add((voucher_id, status))
+    columns = (d.c.id, d.c.content_digest, d.c.status, d.c.role)
+    documents = {
+        pk: tuple(rest)
+        for pk, *rest in bulk.read(connection, select(*columns).where(current, d.c.is_current))
+        .select("id", "content_digest", "status", "role")
+        .iter_rows()
+    }
+    return [
+        each
+        for each in corrections
+        if each.seen == there[each.document_pk]
+        and (each.release is None or each.release.seen == documents.get(each.document_pk))
+    ]
+
+
+def _release(connection: Connection, document_pk: int, release: Release, now: datetime) -> None:
+    """Let a document go that was held since it changed, with its vouchers as decided."""
+    d, v, p = t.source_document, t.voucher, t.problem
+    connection.execute(
+        update(d)
+        .where(d.c.id == document_pk)
+        .values(disposition=release.disposition, disposition_reason=release.reason)
+    )
+    said = or_(
+        p.c.stage == Stage.FOLLOW, and_(p.c.stage == Stage.VALIDATE, p.c.code.in_(CHANGED_AFTER_POSTING))
+    )
+    connection.execute(
+        update(p)
+        .where(p.c.document_pk == document_pk, p.c.resolved_at.is_(None), said)
+        .values(resolved_at=now)
+    )
+    if release.kept:
+        connection.execute(update(v).where(v.c.id.in_(release.kept)).values(document_pk=document_pk))
+    if release.undone:
+        connection.execute(update(v).where(v.c.id.in_(release.undone)).values(status=VoucherStatus.REVERSED))
 
 
 def _write(
@@ -156,7 +227,7 @@ def _write(
     stamp = pl.lit(now).dt.cast_time_unit("us").alias("generated_at")
     rows = pl.DataFrame(
         [_row(draft, book, rules) for draft in drafts],
-        schema_overrides={"original_id": pl.Int64},
+        schema_overrides={"original_id": pl.Int64, "policy_date": pl.Date},
         infer_schema_length=1,
     ).with_columns(stamp)
     keys = rows["key"].to_list()
@@ -204,6 +275,7 @@ def _row(draft: Draft, book: str, rules: tuple[str, int]) -> dict[str, Any]:
         "rule_version": version,
         "relation": draft.relation.value,
         "original_id": draft.original_id,
+        "policy_date": draft.policy_date,
         "status": VoucherStatus.GENERATED.value,
         "message": "",
     }
@@ -211,10 +283,11 @@ def _row(draft: Draft, book: str, rules: tuple[str, int]) -> dict[str, Any]:
 
 def _event(correction: Correction, book: str, rules: tuple[str, int], actor: str) -> audit.AuditEvent:
     keys = {
-        name: [
-            draft.key for draft in correction.drafts if (draft.relation is Relation.REVERSAL) == is_reversal
-        ]
-        for name, is_reversal in (("reversals", True), ("replacements", False))
+        name: [draft.key for draft in correction.drafts if draft.relation in relations]
+        for name, relations in (
+            ("reversals", {Relation.REVERSAL}),
+            ("replacements", {Relation.NONE, Relation.REPLACEMENT, Relation.CORRECTION}),
+        )
     }
     detail = {
         **keys,
@@ -222,4 +295,8 @@ def _event(correction: Correction, book: str, rules: tuple[str, int], actor: str
         "rule_digest": rules[0],
         "rule_version": rules[1],
     }
-    return audit.AuditEvent(actor, book, "voucher.corrected", correction.subject, detail)
+    if correction.release is None:
+        return audit.AuditEvent(actor, book, "voucher.corrected", correction.subject, detail)
+    release = correction.release
+    detail |= {"kept": list(release.kept), "undone": list(release.undone), **release.why}
+    return audit.AuditEvent(actor, book, "document.followed", correction.subject, detail)

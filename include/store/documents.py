@@ -25,9 +25,11 @@ from sqlalchemy import (
 
 from include.domain.document import DUE_STATUSES, BookRole, Disposition
 from include.domain.problems import Problem, Stage
+from include.domain.voucher import VoucherStatus
 from include.ports import MasterRecord, RawDocument
 from include.store import problems
 from include.store import tables as t
+from include.store.corrections import Relation
 from include.store.engine import reading, writing
 from include.store.filing import (
     CHUNK,
@@ -210,20 +212,14 @@ class Documents:
     def changed_after_posting(self, book: str) -> list[dict[str, Any]]:
         """The book's current documents that no longer agree with a voucher of theirs that stands: withdrawn, changed, or
         of no concern to the book any more. Those too whose home was another book, where the voucher still stands: the
-        whole document would be booked twice.
+        whole document would be booked twice. Left out are those for which its correction is on its way, or somebody
+        decided that it stays.
 
         Rows: document_pk, book, code, status, revision, role, voucher_key, voucher_book, ledger_number.
         """
         d, v = t.source_document, t.voucher
         left, posted = d.alias(), d.alias()
-        from_here = and_(
-            v.c.book == d.c.book,
-            or_(
-                d.c.status.not_in(DUE_STATUSES),
-                v.c.revision < d.c.revision,
-                d.c.role == BookRole.LEFT,
-            ),
-        )
+        from_here = and_(v.c.book == d.c.book, is_out_of_line(d, v), ~_is_followed(d, v))
         from_elsewhere = and_(
             v.c.book != d.c.book,
             d.c.role == BookRole.HOME,
@@ -295,7 +291,7 @@ class Documents:
         at: datetime,
     ) -> int:
         """File what the gate found: `failed` documents are quarantined with their problems, all others it looked
-        at are accepted.
+        at are accepted; withdrawn ones that nothing holds any more are not due.
 
         It looked at the pending and quarantined ones in scope up to row id `checked_until`. A failed document
         without problems here has them from an earlier stage. Returns how many were accepted.
@@ -309,12 +305,14 @@ class Documents:
             d.c.id <= checked_until,
             in_scope(scope),
         )
+        is_due = d.c.status.in_(DUE_STATUSES)
         with writing(self.engine) as connection:
             problems.sync(connection, book, Stage.VALIDATE, failed, at)
             set_disposition(connection, list(failed), Disposition.NOT_DUE)  # out of the way of the next line
             accepted = connection.execute(
-                update(d).where(looked_at).values(disposition=Disposition.ACCEPTED)
+                update(d).where(looked_at, is_due).values(disposition=Disposition.ACCEPTED)
             ).rowcount
+            connection.execute(update(d).where(looked_at, ~is_due).values(disposition=Disposition.NOT_DUE))
             set_disposition(connection, list(failed), Disposition.QUARANTINED)
             connection.execute(
                 update(p)
@@ -323,7 +321,10 @@ class Documents:
                     p.c.stage == Stage.VALIDATE,
                     p.c.resolved_at.is_(None),
                     p.c.document_pk.in_(
-                        select(d.c.id).where(d.c.book == book, d.c.disposition == Disposition.ACCEPTED)
+                        select(d.c.id).where(
+                            d.c.book == book,
+                            d.c.disposition.in_([Disposition.ACCEPTED, Disposition.NOT_DUE]),
+                        )
                     ),
                 )
                 .values(resolved_at=at)
@@ -387,6 +388,29 @@ def in_scope(scope: Scope) -> ColumnElement[bool]:
     """The condition on `source_document`: its business date lies in the scope, or cannot be told."""
     day = t.source_document.c.business_date
     return or_(day.is_(None), within(day, scope))
+
+
+def is_out_of_line(d: Any, v: Any) -> ColumnElement[bool]:
+    """Whether a row of `voucher` that stands is not what the current row of its document in the same book asks for:
+    that is not approved any more, is another revision, or left the book. Where it was settled so, it is in line.
+    """
+    return and_(
+        or_(d.c.status.not_in(DUE_STATUSES), v.c.document_pk != d.c.id, d.c.role == BookRole.LEFT),
+        d.c.disposition != Disposition.SETTLED,
+    )
+
+
+def _is_followed(d: Any, v: Any) -> ColumnElement[bool]:
+    """Whether the document was let go with what takes the voucher back, which waits to be sent."""
+    later = t.voucher.alias()
+    return and_(
+        d.c.disposition.not_in([Disposition.PENDING, Disposition.QUARANTINED]),
+        exists().where(
+            later.c.original_id == v.c.id,
+            later.c.relation.in_([Relation.REVERSAL, Relation.CORRECTION]),
+            later.c.status.in_([VoucherStatus.GENERATED, VoucherStatus.HELD]),
+        ),
+    )
 
 
 def _at_home() -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -92,6 +93,8 @@ class _Rows:
     inserts: list[dict[str, Any]] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
     kept: dict[tuple[str, str], int] = field(default_factory=dict)
+    steady: list[int] = field(default_factory=list)
+    """Kept rows of which nothing changed that decides about vouchers."""
     superseded: list[int] = field(default_factory=list)
     retired: list[int] = field(default_factory=list)
 
@@ -107,15 +110,16 @@ class _Rows:
         is_same = before.is_current and before.content_digest == row["content_digest"]
         if before.is_sent and not is_same:
             self.superseded.append(before.id)
-            self.inserts.append({**row, "revision": before.revision + 1, "disposition": Disposition.PENDING})
+            self.inserts.append({**row, "revision": before.revision + 1})
             return "revised"
         was_due = before.is_sent or {before.status, row["status"]} <= DUE_STATUSES
         if keeps_date and was_due:
             row["business_date"] = before.business_date or row["business_date"]
-        if is_same:
-            same_standing = (before.status, before.role) == (row["status"], row["role"])
-            if same_standing and before.disposition != Disposition.NOT_DUE:
+        if is_same and (before.status, before.role) == (row["status"], row["role"]):
+            self.steady.append(before.id)
+            if before.disposition != Disposition.NOT_DUE:
                 row["disposition"] = before.disposition
+                row["disposition_reason"] = before.disposition_reason
         self.updates.append({**row, "pk": before.id, "revision": before.revision})
         self.kept[row["document_id"], row["book"]] = before.id
         return "unchanged" if is_same else "changed"
@@ -165,7 +169,7 @@ def file_page(connection: Connection, source: str, filed: Mapping[str, Filed], f
         {pk: filed[i].mapped.document for (i, _), pk in pks.items()},
         list(rows.kept.values()),
     )
-    _cancel_unsent(connection, list(rows.kept.values()))
+    _cancel_unsent(connection, list(rows.kept.values()), rows.steady)
     _file_problems(connection, filed, pks, fetched_at)
     return Saved(**counts)
 
@@ -272,6 +276,7 @@ def _newest_rows(
                 d.c.role,
                 d.c.status,
                 d.c.disposition,
+                d.c.disposition_reason,
                 d.c.business_date,
                 sent_voucher_of(d.c.id).label("is_sent"),
             )
@@ -344,8 +349,10 @@ def _replace_parts(
     insert_rows(connection, steps, [row for d in by_id.values() for row in step_rows(source, d)])
 
 
-def _cancel_unsent(connection: Connection, pks: Sequence[int]) -> None:
-    """A document that is no longer accepted must not be sent: generating it again revives its voucher."""
+def _cancel_unsent(connection: Connection, pks: Sequence[int], steady: Sequence[int]) -> None:
+    """A document that is no longer accepted must not be sent: generating it again revives its voucher. Corrections of
+    `steady` documents stay: they were decided on for the document as it is.
+    """
     d = t.source_document
     for part in chunks(pks):
         connection.execute(
@@ -353,6 +360,10 @@ def _cancel_unsent(connection: Connection, pks: Sequence[int]) -> None:
             .where(
                 t.voucher.c.document_pk.in_(part),
                 t.voucher.c.status.in_(UNSENT_STATUSES),
+                or_(
+                    t.voucher.c.relation == Relation.NONE,
+                    t.voucher.c.document_pk.not_in(set(part).intersection(steady)),
+                ),
                 t.voucher.c.document_pk.in_(
                     select(d.c.id).where(
                         d.c.id.in_(part),
@@ -394,6 +405,17 @@ def sent_voucher_of(pk: Any) -> Any:
     return exists().where(t.voucher.c.document_pk == pk, is_sent(t.voucher.c.status))
 
 
+def sent_in_any_revision(d: FromClause) -> ColumnElement[bool]:
+    """Whether any revision of a row of `source_document` has a voucher in that book that left for the ledger."""
+    v = t.voucher
+    return exists().where(
+        v.c.source == d.c.source,
+        v.c.document_id == d.c.document_id,
+        v.c.book == d.c.book,
+        is_sent(v.c.status),
+    )
+
+
 def is_sent(status: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a voucher in this state left for the ledger."""
     return status.not_in([*UNSENT_STATUSES, VoucherStatus.CANCELLED])
@@ -405,10 +427,15 @@ def stands(v: FromClause) -> ColumnElement[bool]:
 
 
 def is_reversed(v: FromClause) -> ColumnElement[bool]:
-    """Whether a row of `voucher` has a reversal that is posted."""
-    reversal = t.voucher.alias()
-    return exists().where(
-        reversal.c.original_id == v.c.id,
-        reversal.c.relation == Relation.REVERSAL,
-        reversal.c.status == VoucherStatus.POSTED,
+    """Whether a row of `voucher` counts no more: its reversal, or what corrects a prior year, is posted, or somebody
+    reversed it in the ledger and that settled it.
+    """
+    later = t.voucher.alias()
+    return or_(
+        v.c.status == VoucherStatus.REVERSED,
+        exists().where(
+            later.c.original_id == v.c.id,
+            later.c.relation.in_([Relation.REVERSAL, Relation.CORRECTION]),
+            later.c.status == VoucherStatus.POSTED,
+        ),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, delete, or_, select, update
 
 from include.domain.document import Disposition
 from include.domain.problems import Problem, Stage
@@ -17,7 +17,7 @@ from include.store import bulk, problems
 from include.store import tables as t
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading
-from include.store.filing import sent_voucher_of
+from include.store.filing import sent_in_any_revision, sent_voucher_of
 from include.store.periods import keep_moves
 from include.store.reading import Frames, frames_of
 
@@ -46,7 +46,7 @@ class GeneratedSet:
 
 
 def frames(engine: Engine, book: str, scope: Scope, size: int) -> Iterator[Frames]:
-    """Accepted documents without a sent voucher, `size` at a time by their ids, with their lines, written-off loans
+    """Accepted documents of which nothing was sent in any revision, `size` at a time by their ids, with their lines, written-off loans
     and invoices. A page is one state of the store.
     """
     due = _due(engine, book, scope)
@@ -68,6 +68,7 @@ def _due(engine: Engine, book: str, scope: Scope) -> array[int]:
                 d.c.disposition.in_(_WORKABLE),
                 in_scope(scope),
                 ~sent_voucher_of(d.c.id),
+                or_(d.c.revision == 1, ~sent_in_any_revision(d)),
             )
             .order_by(d.c.id)
         )
@@ -155,10 +156,16 @@ def _standing(connection: Connection, book: str, pks: Sequence[int]) -> pl.DataF
     which would look for a way around the ids.
     """
     d = t.source_document
-    columns = (d.c.id, d.c.book, d.c.is_current, d.c.disposition, d.c.disposition_reason)
+    columns = (d.c.id, d.c.book, d.c.is_current, d.c.revision, d.c.disposition, d.c.disposition_reason)
     found = bulk.read(connection, select(*columns).where(bulk.among(connection, d.c.id, pks)))
+    later = bulk.among(connection, d.c.id, found.filter(pl.col("revision") > 1)["id"])
+    followed = bulk.read(connection, select(d.c.id).where(later, sent_in_any_revision(d)))
     may = pl.col("is_current") & (pl.col("book") == book) & pl.col("disposition").is_in(_WORKABLE)
-    return found.filter(may).select(pl.col("id").alias("document_pk"), "disposition", "disposition_reason")
+    return (
+        found.filter(may)
+        .join(followed, on="id", how="anti")
+        .select(pl.col("id").alias("document_pk"), "disposition", "disposition_reason")
+    )
 
 
 def _clear(connection: Connection, all_before: pl.Series, not_made: pl.Series) -> None:

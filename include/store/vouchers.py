@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, bindparam, exists, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, or_, select, true, update
 
 from include.domain.account import AuxiliaryDimension
 from include.domain.document import Disposition
@@ -35,6 +35,7 @@ from include.store.corrections import Relation
 from include.store.documents import Scope, within
 from include.store.engine import reading, writing
 from include.store.filing import chunks, set_disposition
+from include.store.following import is_asked_for, may_be_taken_back, of_document
 from include.store.generated import GeneratedSet
 from include.store.leases import Lease
 from include.store.periods import day_by_policy
@@ -203,36 +204,22 @@ class Vouchers:
         A voucher is left out that is no longer in one of these states, or whose document is not accepted any
         more: another run may have changed either since the batch was read. So is a replacement while the reversal
         of what it replaces is not in the ledger, and any voucher of a document that still has a reversal to be sent:
-        both must never count there.
+        both must never count there. A reversal goes too where its document does not ask for the voucher any more.
         """
-        v, d, other = t.voucher, t.source_document, t.voucher.alias()
-        is_reversed = exists().where(
-            other.c.original_id == v.c.original_id,
-            other.c.relation == Relation.REVERSAL,
-            other.c.status == VoucherStatus.POSTED,
-        )
-        waits_for_a_reversal = exists().where(
-            other.c.document_pk == v.c.document_pk,
-            other.c.relation == Relation.REVERSAL,
-            other.c.status.not_in([VoucherStatus.POSTED, VoucherStatus.CANCELLED]),
-        )
+        v, d = t.voucher, t.source_document
         now = self.clock.now()
         with writing(self.engine) as connection:
             leases.check(connection, lease, now)
             if connection.dialect.name == "postgresql":  # documents before vouchers, as in generated.save
-                its = select(v.c.document_pk).where(v.c.id.in_(ids))
-                documents = select(d.c.id).where(d.c.id.in_(its)).order_by(d.c.id)
-                connection.execute(documents.with_for_update()).all()
+                revisions = select(d.c.id).join(v, of_document(d, v)).where(v.c.id.in_(ids))
+                connection.execute(revisions.order_by(d.c.id).with_for_update(of=d)).all()
             may_go = connection.scalars(
                 select(v.c.id)
                 .join(d, d.c.id == v.c.document_pk)
                 .where(
                     v.c.id.in_(ids),
                     v.c.status.in_(list(statuses)),
-                    d.c.is_current,
-                    d.c.disposition == Disposition.ACCEPTED,
-                    or_(v.c.relation != Relation.REPLACEMENT, is_reversed),
-                    or_(v.c.relation == Relation.REVERSAL, ~waits_for_a_reversal),
+                    or_(is_asked_for(v, d), may_be_taken_back(v)),
                 )
                 .order_by(v.c.id)
                 .with_for_update(of=v)

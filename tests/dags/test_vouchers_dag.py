@@ -65,7 +65,7 @@ def test_every_dag_says_whose_it_is_and_what_to_do_on_failure(dags: dict[str, DA
 
 def test_the_stages_follow_each_other(dags: dict[str, DAG]) -> None:
     dag = dags["vouchers_acme"]
-    order = ["extract", "validate", "generate", "post", "reconcile", "write_back"]
+    order = ["extract", "validate", "follow", "generate", "post", "reconcile", "write_back"]
     assert dag.task_ids == order
     for task_id, following in itertools.pairwise(order):
         assert dag.get_task(task_id).downstream_task_ids == {following}

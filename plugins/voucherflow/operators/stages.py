@@ -140,6 +140,15 @@ class ValidateDocuments(StageOperator):
         return validate(ctx, scope)
 
 
+class FollowChanges(StageOperator):
+    """跟进变更：vouchers of documents that changed after they were sent are corrected by the book's policy."""
+
+    def run_stage(self, ctx: StageContext, scope: Scope) -> StageResult:
+        from include.stages.follow import follow
+
+        return follow(ctx, scope)
+
+
 class GenerateVouchers(StageOperator):
     """生成：rules make balanced vouchers of the accepted documents."""
 
