@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import polars as pl
-from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, func, select
 
-from include.domain.document import DUE_STATUSES, BookRole, Disposition
+from include.domain.document import DUE_STATUSES, Disposition
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import LedgerVoucherState, VoucherStatus
 from include.ports import WriteBackOutcome
 from include.store import bulk
 from include.store import tables as t
-from include.store.corrections import Relation
+from include.store.documents import is_out_of_line
 from include.store.engine import reading
-from include.store.filing import chunks, is_reversed
+from include.store.filing import chunks, stands
 
 PIECE = 50_000
 """Vouchers that are read at once."""
@@ -147,46 +147,27 @@ def without_voucher(engine: Engine, book: str) -> list[Lag]:
 
 def not_as_in_oa(engine: Engine, book: str) -> tuple[list[Lag], list[Lag]]:
     """Posted vouchers that count, of documents that the OA withdrew, and of documents that it changed (or moved to
-    another book) afterwards. `theirs` is the document's state, or the voucher's number.
+    another book) afterwards. `ours` is the voucher's number, `theirs` the document's code and state.
     """
     d, v = t.source_document, t.voucher
-    current = d.alias()
     statement = (
-        select(
-            v.c.key,
-            v.c.period,
-            v.c.ledger_number,
-            d.c.is_current,
-            d.c.role,
-            d.c.code,
-            current.c.status.label("now"),
-        )
-        .join(d, d.c.id == v.c.document_pk)
-        .outerjoin(
-            current,
-            and_(
-                current.c.source == d.c.source,
-                current.c.document_id == d.c.document_id,
-                current.c.book == d.c.book,
-                current.c.is_current,
-            ),
-        )
+        select(v.c.key, v.c.period, v.c.ledger_number, d.c.code, d.c.status)
+        .join(d, and_(d.c.source == v.c.source, d.c.document_id == v.c.document_id, d.c.book == v.c.book))
         .where(
             v.c.book == book,
             v.c.status == VoucherStatus.POSTED,
-            v.c.relation != Relation.REVERSAL,
-            or_(~d.c.is_current, d.c.role == BookRole.LEFT, d.c.status.not_in(list(DUE_STATUSES))),
-            ~is_reversed(v),
+            d.c.is_current,
+            is_out_of_line(d, v),
+            stands(v),
         )
+        .order_by(v.c.id)
     )
     withdrawn: list[Lag] = []
     changed: list[Lag] = []
     with reading(engine) as connection:
         for row in connection.execute(statement):
-            is_due = row.now in DUE_STATUSES
-            (changed if is_due else withdrawn).append(
-                Lag(row.key, row.period, row.ledger_number, f"{row.code} {row.now or '-'}")
-            )
+            lag = Lag(row.key, row.period, row.ledger_number, f"{row.code} {row.status}")
+            (changed if row.status in DUE_STATUSES else withdrawn).append(lag)
     return withdrawn, changed
 
 
