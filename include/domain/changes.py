@@ -130,7 +130,12 @@ def decide(change: DocumentChange, situation: Situation, policy: Policy) -> Verd
                 "what became of it is not known yet: run post, which looks (a conflict is settled in the ledger first)",
             )
         case Situation.DRAFT:
-            return _of_draft(change)
+            return Verdict(
+                Action.DELETE_DRAFT,
+                "会计系统中只有草稿：删除，需要时按现在的单据重新生成；不能删除的先过账，再按已过账处理",
+                "the ledger has a draft only: it is deleted, and made again of the document as it is now if need be; one that it "
+                "does not delete is posted and then treated as posted",
+            )
         case Situation.POSTED | Situation.POSTED_CLOSED | Situation.POSTED_PRIOR_YEAR:
             return _of_posted(change, situation, policy)
         case Situation.REVERSED_BY_HAND:
@@ -153,16 +158,6 @@ def decide(change: DocumentChange, situation: Situation, policy: Policy) -> Verd
             )
         case _:
             assert_never(situation)
-
-
-def _of_draft(change: DocumentChange) -> Verdict:
-    if change is DocumentChange.REAPPROVED_SAME:
-        return Verdict(Action.KEEP, "草稿与单据一致，照常过账", "the draft is what the document asks for")
-    return Verdict(
-        Action.DELETE_DRAFT,
-        "会计系统中只有草稿：删除；不能删除的先过账，再按已过账处理",
-        "the ledger has a draft only: it is deleted; one that it does not delete is posted and then treated as posted",
-    )
 
 
 def _of_posted(change: DocumentChange, situation: Situation, policy: Policy) -> Verdict:

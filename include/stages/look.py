@@ -25,6 +25,7 @@ from include.domain.voucher import (
 from include.exchanges import recording
 from include.pace import MAX_WAIT_S
 from include.stages.context import Scope
+from include.stages.follow import unwanted
 from include.stages.posting import IN_DOUBT, PostingRun, settlement
 from include.store.vouchers import Settlement, StoredVoucher
 
@@ -214,7 +215,8 @@ class _Look:
                 number="" if self._run.looks_first else there.number,
             )
         if there.state is LedgerVoucherState.DRAFT:
-            return self._complete(stored, there)
+            is_unwanted = stored.id in unwanted(self._run.ctx, [stored.id])
+            return self._discard(stored, there) if is_unwanted else self._complete(stored, there)
         return settlement(
             stored,
             VoucherStatus.POSTED,
@@ -234,6 +236,27 @@ class _Look:
         return (
             f"会计系统中凭证 {number} 用了同一键但内容不同，请财务核对处理后再运行过账 / voucher {number} in the ledger has our key "
             "but other content: settle it there, then post again"
+        )
+
+    def _discard(self, stored: StoredVoucher, draft: LedgerVoucher) -> Settlement:
+        """Its document changed since: a draft that the ledger does not delete is posted, to be taken back afterwards."""
+        try:
+            self._run.ctx.ledger.discard([draft])
+        except OutcomeUnknown as error:  # the next look sees what became of it
+            return settlement(
+                stored, VoucherStatus.UNKNOWN, PostingOutcome.UNKNOWN, str(error), ledger_id=draft.ledger_id
+            )
+        except FixData as error:
+            log.warning(
+                "草稿不能删除，先过账再冲销 / the draft cannot be deleted: posted first, then reversed: %s",
+                error,
+            )
+            return self._complete(stored, draft)
+        return settlement(
+            stored,
+            VoucherStatus.CANCELLED,
+            None,
+            "单据已变更，会计系统中的草稿已删除 / its document changed: the draft in the ledger was deleted",
         )
 
     def _complete(self, stored: StoredVoucher, draft: LedgerVoucher) -> Settlement:

@@ -78,12 +78,12 @@ class Draft:
     document_id: str
     revision: int
     word: str
+    policy_date: date | None
+    """Its date before it was moved out of a closed period."""
     date: date
     currency: str
     total_minor: int
     attachments: int
-    policy_date: date | None = None
-    """Its date before it was moved out of a closed period."""
 
 
 @dataclass(frozen=True, slots=True)

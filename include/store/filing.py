@@ -196,10 +196,23 @@ def _retire(connection: Connection, rows: _Rows, at: datetime) -> None:
     d, v, p = t.source_document, t.voucher, t.problem
     for part in chunks([*rows.superseded, *rows.retired]):
         connection.execute(update(d).where(d.c.id.in_(part)).values(is_current=False))
+    revision = d.alias()
     for part in chunks(rows.retired):
+        revisions = (
+            select(revision.c.id)
+            .join(
+                d,
+                and_(
+                    revision.c.source == d.c.source,
+                    revision.c.document_id == d.c.document_id,
+                    revision.c.book == d.c.book,
+                ),
+            )
+            .where(d.c.id.in_(part))
+        )
         connection.execute(
             update(v)
-            .where(v.c.document_pk.in_(part), v.c.status.in_(UNSENT_STATUSES))
+            .where(v.c.document_pk.in_(revisions), v.c.status.in_(UNSENT_STATUSES))
             .values(status=VoucherStatus.CANCELLED)
         )
         connection.execute(

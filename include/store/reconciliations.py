@@ -39,6 +39,7 @@ from include.store.corrections import Relation
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading, writing
 from include.store.filing import chunks, is_reversed
+from include.store.following import of_document
 from include.store.leases import Lease
 
 SEPARATOR = "、"
@@ -313,10 +314,10 @@ class Reconciliations:
                     d.c.role == BookRole.HOME,
                     d.c.document_id > after,
                     in_scope(scope),
-                    exists().where(v.c.document_pk == d.c.id, v.c.status == VoucherStatus.POSTED),
+                    exists().where(of_document(d, v), v.c.status.in_(_EVER_POSTED)),
                     ~exists().where(
                         other.c.document_pk == d.c.id,
-                        other.c.status.not_in([VoucherStatus.POSTED, VoucherStatus.CANCELLED]),
+                        other.c.status.not_in([*_EVER_POSTED, VoucherStatus.CANCELLED]),
                     ),
                     _is_untold(book, w),
                 )
@@ -325,7 +326,7 @@ class Reconciliations:
             ).all()
             rows = connection.execute(
                 select(v.c.id, v.c.document_id, v.c.ledger_id, v.c.ledger_number, v.c.period)
-                .join(d, d.c.id == v.c.document_pk)
+                .join(d, of_document(d, v))
                 .where(
                     d.c.book == book,
                     d.c.source == source,
@@ -397,23 +398,23 @@ class Reconciliations:
 def _is_untold(book: str, told: Any) -> ColumnElement[bool]:
     """Whether the OA lacks a number of a row of `source_document`, given what it was told last (`told`, if at all)."""
     d, v = t.source_document, t.voucher
-    changed = or_(
-        and_(
-            or_(v.c.relation == Relation.REPLACEMENT, v.c.posted_at > told.c.at),
-            _counts(v),
-            ~_is_told(v, told),
-        ),
-        and_(is_reversed(v), _is_told(v, told)),
+    is_new = and_(
+        or_(v.c.relation == Relation.REPLACEMENT, v.c.posted_at > told.c.at),
+        _counts(v),
+        ~_is_told(v, told),
     )
     return or_(
         and_(
             or_(told.c.id.is_(None), told.c.book != book),  # nothing told, or by the home that it had before
-            exists().where(v.c.document_pk == d.c.id, _counts(v)),
+            exists().where(of_document(d, v), _counts(v)),
         ),
         told.c.outcome == WriteBackOutcome.UNKNOWN,
         and_(told.c.outcome == WriteBackOutcome.REFUSED, told.c.at < d.c.updated_at),
-        exists().where(v.c.document_pk == d.c.id, changed),
+        exists().where(of_document(d, v), or_(is_new, and_(is_reversed(v), _is_told(v, told)))),
     )
+
+
+_EVER_POSTED = (VoucherStatus.POSTED, VoucherStatus.REVERSED)
 
 
 def _counts(voucher: Any) -> ColumnElement[bool]:
