@@ -9,12 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from bench import generating, post
+from bench import generating, post, reconciling
 from bench.result import FILE, Result, write
 
 BENCHES: dict[str, Callable[[int, int], Iterator[Result]]] = {
     "generate": generating.results,
     "post": post.results,
+    "reconcile": reconciling.results,
 }
 
 

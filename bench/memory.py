@@ -30,7 +30,7 @@ def peaks(stores: Stores) -> dict[str, float]:
         return {step: peak_mib(step, url) for step in STEPS}
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The kernel's mark of this program; `ru_maxrss` would also count what the parent had before it became us."""
     status = Path("/proc/self/status")
     if status.exists():
@@ -44,4 +44,4 @@ def _peak_bytes() -> int:
 if __name__ == "__main__":
     with opened(sys.argv[2]) as store:
         STEPS[sys.argv[1]](store)
-    print(_peak_bytes())
+    print(peak_bytes())

@@ -17,7 +17,6 @@ def ties(match: Match, period: str, trial_balance: Sequence[AccountBalance]) -> 
     """Every account with a movement on any side, by code."""
     own = pl.concat(
         [frame["theirs"] for frame in (match.pairs, match.duplicates, match.reversals, match.families)]
-        + [match.strange]
     )
     is_posted = pl.col("state") != LedgerVoucherState.DRAFT
     others = match.theirs.vouchers.filter(is_posted).join(

@@ -27,12 +27,12 @@ a LedgerVoucherState. `text` is what a voucher without a key says: reference and
 """
 LINES: Mapping[str, Any] = {
     "voucher": pl.Int64,
-    "account": pl.String,
+    "account": pl.Categorical,
     "is_credit": pl.Boolean,
     "amount": pl.Int64,
-    "currency": pl.String,
+    "currency": pl.Categorical,
     "foreign": pl.Int64,
-    "dimensions": pl.String,
+    "dimensions": pl.Categorical,
 }
 """`amount` is in functional minor units, negative for red; `currency` and `foreign` are "" and 0 where there is no foreign
 amount; `dimensions` is a text that is equal where all that count are equal.
@@ -67,7 +67,8 @@ def with_dimensions(lines: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame
         dimensions_text((AuxiliaryDimension(kind, code) for kind, code, _ in json.loads(text)), kinds)
         for text in stored
     ]
-    return lines.with_columns(pl.col("dimensions").replace_strict(stored, texts, return_dtype=pl.String))
+    named = pl.col("dimensions").replace_strict(stored, texts, return_dtype=pl.String)
+    return lines.with_columns(pl.col("account", "currency").cast(pl.Categorical), named.cast(pl.Categorical))
 
 
 class LedgerPages:
