@@ -32,7 +32,7 @@ _FEES: Mapping[str, tuple[int, str, str, str]] = {
     "6": (150_000, "3", "0", "会议场地"),
     "7": (260_000, "3", "0", "培训"),
 }
-_CREDITABLE = {"0", "1", "3", "5", "6", "7"}
+CREDITABLE = {"0", "1", "3", "5", "6", "7"}
 """Fee types whose input tax may be deducted; catering and entertainment never."""
 
 
@@ -156,7 +156,7 @@ def expense(
     _spoil(defect, main, details, write, gross, earlier_invoice)
     truth = Truth(
         "expense", person.id, person.department, currency, gross, home_amount(gross, currency),
-        sum(line.tax for line in lines if line.fee in _CREDITABLE),
+        sum(line.tax for line in lines if line.fee in CREDITABLE),
         {str(loan.request_id): offset} if loan else {}, gross - offset, tuple(lines), defect, oddity,
     )  # fmt: skip
     return {"main": main, "details": details}, truth

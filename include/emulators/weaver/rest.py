@@ -44,7 +44,7 @@ class RestCall:
     def structure(self, name: str, kind: type) -> Any:
         """A parameter that holds JSON, as text or as itself; empty for an absent one, None for a wrong one."""
         value = self.params.get(name)
-        if value in {None, ""} if not isinstance(value, (dict, list)) else False:
+        if value is None or value == "":
             return kind()
         if isinstance(value, str):
             try:

@@ -33,60 +33,54 @@ def bad_condition(conditions: Any) -> str:
     return ""
 
 
+_SIMPLE = {
+    "requestlevel": "t1.requestlevel = ?",
+    "nodetype": "t1.currentnodetype = ?",
+    "createrid": "t1.creater = ?",
+}
+_LIKE = {"requestname": "t1.requestname LIKE ?", "wfcode": "t1.requestmark LIKE ?"}
+_ARCHIVED = {"1": "t1.currentnodetype = '3'", "2": "t1.currentnodetype <> '3'"}
+
+
 def where_of(world: World, conditions: Mapping[str, Any], now: int) -> Where:
     """The condition that the map stands for, at a time in epoch milliseconds."""
-    parts: list[str] = []
-    values: list[str | int | float] = []
-
-    def add(sql: str, *given: str | int) -> None:
-        parts.append(f" AND {sql}")
-        values.extend(given)
-
-    def text(name: str) -> str:
-        return str(conditions.get(name, "") or "")
-
-    if text("requestname"):
-        add("t1.requestname LIKE ?", f"%{text('requestname')}%")
-    if text("requestlevel"):
-        add("t1.requestlevel = ?", text("requestlevel"))
-    if text("wfcode"):
-        add("t1.requestmark LIKE ?", f"%{text('wfcode')}%")
-    if text("nodetype"):
-        add("t1.currentnodetype = ?", text("nodetype"))
-    if text("archivestatus") in {"1", "2"}:
-        add(f"t1.currentnodetype {'=' if text('archivestatus') == '1' else '<>'} '3'")
-    if text("createrid"):
-        add("t1.creater = ?", text("createrid"))
-    if text("workcode"):
-        people = [
-            str(person.id) for person in world.company.people.values() if person.workcode == text("workcode")
-        ]
-        _one_of(add, "t1.creater", people)
-    if text("ownerdepartmentid"):
-        department = text("ownerdepartmentid")
-        _one_of(
-            add,
-            "t1.creater",
-            [str(p.id) for p in world.company.people.values() if str(p.department) == department],
-        )
-    if text("workflowIds"):
-        _one_of(add, "t1.workflowid", text("workflowIds").split(",")[:200])
-    if text("workflowTypes"):
-        types = text("workflowTypes").split(",")
-        _one_of(
-            add, "t1.workflowid", [str(w.id) for w in world.workflows.values() if str(w.type_id) in types]
-        )
+    given = {name: str(value) for name, value in conditions.items() if value not in (None, "")}
+    parts = [sql for name, sql in (_SIMPLE | _LIKE).items() if name in given]
+    values: list[str | int | float] = [given[name] for name in _SIMPLE if name in given]
+    values += [f"%{given[name]}%" for name in _LIKE if name in given]
+    if given.get("archivestatus") in _ARCHIVED:
+        parts.append(_ARCHIVED[given["archivestatus"]])
+    for column, chosen in _chosen(world, given):
+        parts.append(f"{column} IN ({', '.join('?' * len(chosen)) or 'NULL'})")
+        values += chosen
     for stem, (select, column) in _PERIODS.items():
-        first, last = _period(text(select), text(f"{stem}from"), text(f"{stem}to"), day_of(now))
-        if first:
-            add(f"{column} >= ?", first)
-        if last:
-            add(f"{column} <= ?", last)
-    return Where("".join(parts), tuple(values))
+        bounds = _period(
+            given.get(select, ""), given.get(f"{stem}from", ""), given.get(f"{stem}to", ""), day_of(now)
+        )
+        for sign, day in zip((">=", "<="), bounds, strict=True):
+            if day:
+                parts.append(f"{column} {sign} ?")
+                values.append(day)
+    return Where("".join(f" AND {part}" for part in parts), tuple(values))
 
 
-def _one_of(add: Any, column: str, values: list[str]) -> None:
-    add(f"{column} IN ({', '.join('?' * len(values)) or 'NULL'})", *values)
+def _chosen(world: World, given: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """(column, the ids that it may have) for the conditions that name a set."""
+    people = world.company.people.values()
+    types = given.get("workflowTypes", "").split(",")
+    sets = {
+        "workcode": ("t1.creater", [str(p.id) for p in people if p.workcode == given.get("workcode")]),
+        "ownerdepartmentid": (
+            "t1.creater",
+            [str(p.id) for p in people if str(p.department) == given.get("ownerdepartmentid")],
+        ),
+        "workflowIds": ("t1.workflowid", given.get("workflowIds", "").split(",")[:200]),
+        "workflowTypes": (
+            "t1.workflowid",
+            [str(w.id) for w in world.workflows.values() if str(w.type_id) in types],
+        ),
+    }
+    return [chosen for name, chosen in sets.items() if name in given]
 
 
 def _period(select: str, first: str, last: str, today: date) -> tuple[str, str]:

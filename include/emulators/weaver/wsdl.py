@@ -18,7 +18,7 @@ def wsdl(address: str, service_ns: str, imported: str = "") -> str:
         service_ns: namespace of the operations.
         imported: a schemaLocation to import, for installations whose WSDL points elsewhere.
     """
-    schemas = {service_ns: [], TYPES_NS: []} if service_ns != TYPES_NS else {TYPES_NS: []}  # type: dict[str, list[str]]
+    schemas: dict[str, list[str]] = {service_ns: [], TYPES_NS: []}
     for name, fields in STRUCTS.items():
         schemas[TYPES_NS].append(_struct(name, fields, service_ns))
     for name, item in ARRAYS.items():
