@@ -42,7 +42,7 @@ topology: install-dev ## run the main job on the production topology: PostgreSQL
 	$(BIN)/python -m pytest -m topology tests/topology $(PYTEST)
 
 .PHONY: chaos
-chaos: install-dev ## break everything around posting and let an auditor count (N=faults SEED=n LEVEL=name LOSS=1)
+chaos: install-dev ## break everything around posting and let an auditor count (N=faults LOSS=vouchers SEED=n LEVEL=name)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/plugins $(BIN)/python -m tests.chaos
 
 .PHONY: bench

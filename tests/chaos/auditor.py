@@ -135,9 +135,13 @@ def _departments(line: Mapping[str, Any], department: str) -> Iterable[tuple[str
 
 
 def _minor(amount: Mapping[str, Any]) -> int:
-    value = Decimal(str(amount["standard"])) * 100
+    return _cents(str(amount["standard"]))
+
+
+def _cents(text: str) -> int:
+    value = Decimal(text) * 100
     if value != value.to_integral_value():
-        raise ValueError(f"{amount['standard']} has a part of a cent")
+        raise ValueError(f"{text} has a part of a cent")
     return int(value)
 
 
@@ -203,7 +207,7 @@ def read_tryton(file: Path) -> list[Posted]:
             (
                 row["account"],
                 row["analytic"] or (row["party"] or "").replace(":", " ", 1),
-                _minor({"standard": row["debit"]}) - _minor({"standard": row["credit"]}),
+                _cents(row["debit"].decode("ascii")) - _cents(row["credit"].decode("ascii")),
                 row["description"] or "",
             )
             for row in rows

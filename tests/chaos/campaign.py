@@ -28,10 +28,10 @@ from tests.chaos.steps import Plan, SteppedClock
 from tests.chaos.workers import ENDED_BY_ITSELF, ROOT, Worker, Workers
 
 BOOK = "chaos"
-START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-"""When it is, as the company sees it: both years of the ledgers' periods hold it."""
-LATER_S = 900
-"""The next run comes so much later, most of the time: the waits of the product are over by then."""
+START, END = datetime(2026, 3, 2, 1, 0, tzinfo=UTC), datetime(2026, 12, 20, tzinfo=UTC)
+"""When it is, as the company sees it: the ledgers have periods for it."""
+LATER_S, NEXT_DAY_S = 900, 90_000
+"""When the next run comes. After a day the product waits for no call of the day before."""
 QUIET_S = 0.4
 FINAL_RUNS = 4
 STORE_MB = 200
@@ -75,7 +75,15 @@ class Campaign:
     """The parts of one run, and what its trials do with them. Use as a context manager."""
 
     def __init__(
-        self, level: str, folder: Path, seed: int, documents: int, *, held_back: bool = True
+        self,
+        level: str,
+        folder: Path,
+        seed: int,
+        documents: int,
+        *,
+        held_back: bool = True,
+        batch_size: int = 2,
+        under_airflow: bool = False,
     ) -> None:
         self.level = level
         self.folder = folder
@@ -84,8 +92,10 @@ class Campaign:
         self.clock = SteppedClock(folder / "clock", START)
         self.store_folder = folder / "store"
         self.has_tmpfs = False
+        self.under_airflow = under_airflow
         self._documents = documents
         self._held_back = held_back
+        self._batch_size = batch_size
         self._parts = ExitStack()
 
     def __enter__(self) -> Self:
@@ -95,14 +105,20 @@ class Campaign:
                 self._documents, self.report.seed, self.clock, held_back=self._held_back
             )
             parts.enter_context(self.company.serving())
-            self.ledger = ledgers.start(self.level, self.folder)
+            self.ledger = ledgers.start(self.level, self.folder, self._batch_size)
             parts.callback(self.ledger.stop)
             write_config(self.folder / "config", self.ledger.settings())
             self.store_url = parts.enter_context(self._store())
             self.workers = Workers(
-                self.folder / "logs", self._environment(), ledger=self.ledger.system, clock=self.clock.file
+                self.folder / "logs",
+                self._environment(),
+                ledger=self.ledger.system,
+                clock=self.clock.file,
+                airflow=self.under_airflow,
             )
             parts.callback(self.workers.stop)
+            if self.under_airflow and (made := self.workers.run("db", "migrate", as_airflow=True)).status:
+                raise RuntimeError(f"Airflow's database could not be made, see {made.log}")
             self._parts = parts.pop_all()
         return self
 
@@ -181,6 +197,10 @@ class Campaign:
             self.report.crashes.append(f"{worker.log.name}: exit {status}: {' '.join(last)[:300]}")
         return worker
 
+    def start_task(self, task: str, **options: Any) -> Worker:
+        """A task of our book's DAG, as Airflow runs it."""
+        return self.workers.start("tasks", "test", f"vouchers_{BOOK}", task, as_airflow=True, **options)
+
     def count(self, kind: str, number: int = 1) -> None:
         self.report.faults[kind] += number
 
@@ -207,9 +227,10 @@ class Campaign:
             self.count(name.replace("oa:", "oa: "), number)
 
     def later(self, seconds: float = LATER_S) -> None:
-        """The ledger has done what it was still at, and time passes."""
+        """The ledger has done what it was still at, and time passes, if the year has days left."""
         time.sleep(QUIET_S)
-        self.clock.go_on(seconds)
+        if self.clock.now_ms() / 1000 + seconds < END.timestamp():
+            self.clock.go_on(seconds)
 
     # -- the end -------------------------------------------------------------------------------------
 

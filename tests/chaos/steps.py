@@ -119,19 +119,31 @@ def install(ledger: str, clock: Path) -> None:
     Raises:
         AttributeError: the product has no such name any more.
     """
-    gateway = GATEWAYS[ledger]
-    targets = STORE | WIRE | {label: f"{gateway}.{name}" for label, name in GATEWAY.items()}
-    for label, target in targets.items():
+    for label, target in _targets(ledger).items():
         _wrap(label, target)
     _shorten_waits()
     _follow(clock)
 
 
-def _wrap(label: str, target: str) -> None:
+def check() -> int:
+    """How many steps there are, with all kinds of ledgers; raises as `install` if a name is gone."""
+    return len({_find(target)[2] for ledger in GATEWAYS for target in _targets(ledger).values()})
+
+
+def _targets(ledger: str) -> dict[str, str]:
+    return STORE | WIRE | {label: f"{GATEWAYS[ledger]}.{name}" for label, name in GATEWAY.items()}
+
+
+def _find(target: str) -> tuple[Any, str, Callable[..., Any]]:
+    """The class, the name and the method that a target means."""
     module, _, path = target.partition(":")
     owner_name, _, name = path.rpartition(".")
     owner = getattr(import_module(module), owner_name)
-    original: Callable[..., Any] = getattr(owner, name)
+    return owner, name, getattr(owner, name)
+
+
+def _wrap(label: str, target: str) -> None:
+    owner, name, original = _find(target)
 
     @functools.wraps(original)
     def wrapped(*arguments: Any, **named: Any) -> Any:

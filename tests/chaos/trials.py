@@ -13,16 +13,18 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from tests.chaos import steps
-from tests.chaos.campaign import LATER_S, Campaign
+from tests.chaos.campaign import LATER_S, NEXT_DAY_S, Campaign
 from tests.chaos.ledgers import LATE_S
 from tests.chaos.steps import Plan
 from tests.chaos.workers import Worker
 
-CLAIMS_AT_ONCE = 24
+CLAIMS_AT_ONCE = 36
 ENOUGH = 8
 """With fewer vouchers to post, more claims are approved first."""
 TYPICAL_S = 1.2
 """Within this time most of a stage's work is done; random kills fall into it."""
+AIRFLOW_S = 4.0
+"""The same for a task under Airflow."""
 OCCURRENCES = (1, 1, 1, 2, 2, 3, 4)
 READS = ["create", "audit", "search", "values", "add_value", "accounts", "periods", "list", "numbers"]
 LEASE_ENDS_S = 400
@@ -72,6 +74,7 @@ class Trials:
             Trial("two at once", 6, self.two_at_once),
             Trial("zombie", 4, self.zombie),
             Trial("reconcile and write back", 8, self.reconcile_and_write_back),
+            Trial("under Airflow", 24, self.under_airflow, lambda c: c.under_airflow),
         ]
 
     def one(self) -> str:
@@ -86,7 +89,7 @@ class Trials:
         campaign.ledger.set_faults()
         campaign.company.trouble.switch(on=False)
         if campaign.random.random() < 0.8:
-            campaign.later(campaign.random.choice((LATER_S, 10 * LATER_S)))
+            campaign.later(campaign.random.choice((LATER_S, NEXT_DAY_S, NEXT_DAY_S)))
         return trial.name
 
     def let_work_in(self) -> None:
@@ -121,6 +124,26 @@ class Trials:
         if worker.signal(signal.SIGKILL) and worker.wait() == -signal.SIGKILL:
             campaign.count("killed at a random instant")
         campaign.ended(worker)
+
+    def under_airflow(self, campaign: Campaign) -> None:
+        """A task is killed at a step or at any instant; or cleared beside the running one, so that two of it run."""
+        task = campaign.random.choice(("post", "post", "post", "reconcile", "write_back"))
+        match campaign.random.choice(("step", "step", "instant", "two")):
+            case "step":
+                plan = Plan(self.labels.next_of(task.replace("_", "-")))
+                if campaign.start_task(task, plan=plan).wait() == -signal.SIGKILL:
+                    campaign.count("killed under Airflow")
+                    campaign.report.steps[plan.label] += 1
+            case "instant":
+                worker = campaign.start_task(task)
+                worker.ended.wait(campaign.random.uniform(0.5, AIRFLOW_S))
+                if worker.signal(signal.SIGKILL) and worker.wait() == -signal.SIGKILL:
+                    campaign.count("killed under Airflow")
+            case _:
+                first, second = campaign.start_task(task), campaign.start_task(task)
+                first.wait()
+                second.wait()
+                campaign.count("two at once under Airflow")
 
     # -- the others in trouble -----------------------------------------------------------------------
 

@@ -77,16 +77,21 @@ class Worker:
 
 
 class Workers:
-    """The process that forks, and the workers it has made."""
+    """The process that forks, and the workers it has made (`made` of them so far)."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, ledger: str, clock: Path) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, ledger: str, clock: Path, airflow: bool = False
+    ) -> None:
         self.folder = folder
         self._orders: SimpleQueue[Worker] = SimpleQueue()
         self._workers: dict[int, Worker] = {}
-        self._number = 0
+        self.made = 0
         with (folder / "workers.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.workers", f"--ledger={ledger}", f"--clock={clock}"],
+                [
+                    *(sys.executable, "-m", "tests.chaos.workers", f"--ledger={ledger}", f"--clock={clock}"),
+                    *["--airflow"] * airflow,
+                ],
                 cwd=ROOT,
                 env=dict(environment),
                 stdin=subprocess.PIPE,
@@ -117,11 +122,11 @@ class Workers:
             environment: Variables of this process alone.
             as_airflow: Run Airflow's command line.
         """
-        self._number += 1
-        worker = Worker(self._number, self.folder / f"{self._number:05}-{command[0]}.log")
-        self._workers[self._number] = worker
+        self.made += 1
+        worker = Worker(self.made, self.folder / f"{self.made:05}-{command[0]}.log")
+        self._workers[self.made] = worker
         order = {
-            "number": self._number,
+            "number": self.made,
             "command": list(command),
             "log": str(worker.log),
             "plan": asdict(plan) if plan else None,
@@ -173,10 +178,16 @@ class Workers:
 # -- the side that forks ---------------------------------------------------------------------------------
 
 
-def serve(ledger: str, clock: Path) -> None:
-    """Import everything, then fork a worker for each order until standard input closes."""
+def serve(ledger: str, clock: Path, *, airflow: bool = False) -> None:
+    """Import everything, with `airflow` its command line too, then fork a worker for each order until standard input
+    closes.
+    """
+    told = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what imports print goes into the log
     add_to_registry()
     _import_everything()
+    if airflow:
+        _import_airflow()
     steps.install(ledger, clock)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     woken, wake = os.pipe()
@@ -186,7 +197,7 @@ def serve(ledger: str, clock: Path) -> None:
     numbers: dict[int, int] = {}
     if (threads := threading.active_count()) != 1:
         raise RuntimeError(f"{threads} threads before a fork: an import has started some")
-    _tell("ready")
+    _tell(told, "ready")
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         selector.register(woken, selectors.EVENT_READ)
@@ -206,23 +217,23 @@ def serve(ledger: str, clock: Path) -> None:
                     order = json.loads(line)
                     pid = _fork(order)
                     numbers[pid] = order["number"]
-                    _tell(json.dumps({"number": order["number"], "pid": pid}))
-            _bury(numbers)
+                    _tell(told, json.dumps({"number": order["number"], "pid": pid}))
+            _bury(told, numbers)
 
 
-def _bury(numbers: dict[int, int]) -> None:
+def _bury(told: int, numbers: dict[int, int]) -> None:
     while numbers:
         pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
         if pid == 0:
             return
         if os.WIFSTOPPED(status):
-            _tell(json.dumps({"number": numbers[pid], "stopped": True}))
+            _tell(told, json.dumps({"number": numbers[pid], "stopped": True}))
         else:
-            _tell(json.dumps({"number": numbers.pop(pid), "status": os.waitstatus_to_exitcode(status)}))
+            _tell(told, json.dumps({"number": numbers.pop(pid), "status": os.waitstatus_to_exitcode(status)}))
 
 
-def _tell(line: str) -> None:
-    os.write(sys.__stdout__.fileno(), f"{line}\n".encode())
+def _tell(told: int, line: str) -> None:
+    os.write(told, f"{line}\n".encode())
 
 
 def _import_everything() -> None:
@@ -238,6 +249,17 @@ def _import_everything() -> None:
     import include.stages.write_back  # noqa: F401
     import voucherflow.hooks.base  # noqa: F401
     from include.quality import gate  # noqa: F401
+
+
+def _import_airflow() -> None:
+    import airflow.api_fastapi.execution_api.app
+    import airflow.cli.cli_parser
+    import airflow.cli.commands.task_command
+    import airflow.dag_processing.dagbag
+    import airflow.sdk.execution_time.supervisor
+    import airflow.sdk.execution_time.task_runner  # noqa: F401
+
+    import voucherflow.operators.stages  # noqa: F401
 
 
 def _fork(order: Mapping[str, Any]) -> int:
@@ -298,5 +320,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--ledger", choices=sorted(steps.GATEWAYS), required=True)
     parser.add_argument("--clock", type=Path, required=True)
+    parser.add_argument("--airflow", action="store_true")
     arguments = parser.parse_args()
-    serve(arguments.ledger, arguments.clock)
+    serve(arguments.ledger, arguments.clock, airflow=arguments.airflow)
