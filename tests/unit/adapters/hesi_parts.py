@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
+from include.adapters.oa.directory import Directory
 from include.adapters.oa.hesi.lines import InvoiceFacts
 from include.adapters.oa.hesi.listing import raw_document
 from include.adapters.oa.hesi.mapping import MappingContext, map_document
-from include.adapters.oa.hesi.master import Directory
 from include.adapters.oa.hesi.options import read_options
 from include.domain.document import DocumentKind, MappedDocument
 from include.ports import MasterRecord

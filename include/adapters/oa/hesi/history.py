@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from include.adapters.oa.hesi.reader import Label, Reader
+from include.adapters.oa.hesi.reader import Reader
+from include.adapters.oa.reading import Label
 from include.domain.document import ApprovalStep
 
 TIME = Label("document.log.time", "审批记录时间", "the time of an approval step")

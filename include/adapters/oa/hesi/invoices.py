@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from include.adapters.oa.hesi.client import HesiClient
 from include.adapters.oa.hesi.lines import InvoiceFacts
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.times import epoch_ms, to_moment
+from include.adapters.oa.times import epoch_ms, to_moment
 from include.domain.money import AmountError, parse_minor
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from include.adapters.oa.hesi.master import Directory
-from include.adapters.oa.hesi.reader import Label, Reader, shown
+from include.adapters.oa.directory import Directory
+from include.adapters.oa.hesi.reader import Reader
+from include.adapters.oa.reading import Label, shown
+from include.adapters.oa.totals import share_claims, split_or_first
 from include.domain.document import DocumentLine, InvoiceClaim, Reference
-from include.domain.money import MAX_MINOR, format_minor, split
+from include.domain.money import MAX_MINOR, format_minor
 
 AMOUNT = Label("line.amount", "费用金额", "amount")
 DATE = Label("line.date", "费用日期", "date")
@@ -221,17 +223,6 @@ def _with_facts(claim: InvoiceClaim, facts: InvoiceFacts | None) -> InvoiceClaim
     )
 
 
-def share_claims(claims: Sequence[InvoiceClaim], amount: int | None) -> list[InvoiceClaim]:
-    """The line's amount put on its invoices, by their totals; left open where those are not known."""
-    if len(claims) == 1:
-        return [replace(claims[0], claimed=amount)]
-    totals = [claim.total for claim in claims if claim.total is not None]
-    if amount is None or not totals or len(totals) != len(claims) or sum(totals) == 0:
-        return list(claims)
-    parts = _split(amount, totals)
-    return [replace(claim, claimed=part) for claim, part in zip(claims, parts, strict=True)]
-
-
 # -- apportionment -----------------------------------------------------------------------------------
 
 
@@ -305,10 +296,10 @@ def _shared_out(
             f"{format_minor(line.functional_amount, reader.functional)}: correct the apportionment",
             line_no=line.line_no,
         )
-    taxes: Sequence[int | None] = _split(line.deductible_tax, weights)
+    taxes: Sequence[int | None] = split_or_first(line.deductible_tax, weights)
     amounts: Sequence[int | None] = weights
     if line.currency != reader.functional:
-        amounts = _split(line.amount, weights)
+        amounts = split_or_first(line.amount, weights)
     if any(abs(part) > MAX_MINOR for part in [*taxes, *amounts] if part is not None):
         _note_portion(reader, where, line.line_no)
         taxes = amounts = [None] * len(portions)
@@ -316,12 +307,3 @@ def _shared_out(
         replace(portion, amount=amount, deductible_tax=tax)
         for portion, amount, tax in zip(portions, amounts, taxes, strict=True)
     ]
-
-
-def _split(total: int | None, weights: Sequence[int]) -> list[int | None]:
-    """`total` by weights; all of it to the first where the weights cancel out."""
-    if total is None:
-        return [None] * len(weights)
-    if sum(weights) == 0:
-        return [total, *[0] * (len(weights) - 1)]
-    return list(split(total, weights))

@@ -15,8 +15,9 @@ from typing import Any
 
 from include.adapters.oa.hesi.client import HesiClient
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.reader import usable_id
-from include.adapters.oa.hesi.times import epoch_ms, query_text, to_moment, to_ms
+from include.adapters.oa.hesi.times import query_text
+from include.adapters.oa.reading import usable_id
+from include.adapters.oa.times import epoch_ms, to_moment, to_ms
 from include.domain.errors import RetryLater
 from include.ports import RawDocument
 

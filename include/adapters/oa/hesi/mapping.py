@@ -12,27 +12,18 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from include.adapters.oa.directory import Directory
 from include.adapters.oa.hesi.history import History, read_history
 from include.adapters.oa.hesi.lines import (
     InvoiceFacts,
     LineContext,
     read_invoices,
     read_lines,
-    share_claims,
 )
-from include.adapters.oa.hesi.master import Directory
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.reader import (
-    ID_LENGTH,
-    NOTHING,
-    Amount,
-    Label,
-    Reader,
-    as_text,
-    made_up_id,
-    shown,
-    usable_id,
-)
+from include.adapters.oa.hesi.reader import NOTHING, Amount, Reader
+from include.adapters.oa.reading import ID_LENGTH, Label, as_text, made_up_id, shown, usable_id
+from include.adapters.oa.totals import common_currency, share_claims, sum_known
 from include.domain.document import (
     DocumentKind,
     DocumentLine,
@@ -43,7 +34,6 @@ from include.domain.document import (
     SourceDocument,
     WriteOff,
 )
-from include.domain.money import MAX_MINOR
 from include.domain.problems import ProblemOwner
 from include.ports import RawDocument
 from include.settings import Source
@@ -149,7 +139,7 @@ class _Mapper:
         totals = self._totals(template, lines, write_offs)
         if not lines:
             lines, claims = self._whole_as_line(totals.gross, template, department, project)
-        currency = _common_currency(lines) or reader.functional
+        currency = common_currency(lines) or reader.functional
         history = read_history(reader, self._payload.get("logs"))
         return SourceDocument(
             source=source.id,
@@ -446,11 +436,6 @@ class _Mapper:
         return self._context.directory.reference("dimension", text).key if text else ""
 
 
-def _common_currency(lines: Sequence[DocumentLine]) -> str | None:
-    currencies = {line.currency for line in lines}
-    return currencies.pop() if len(currencies) == 1 else None
-
-
 def _transaction_gross(
     gross: Amount, lines: Sequence[DocumentLine], currency: str, functional: str
 ) -> int | None:
@@ -458,14 +443,7 @@ def _transaction_gross(
         return gross.functional
     if gross.currency == currency and gross.amount is not None:
         return gross.amount
-    return _sum([line.amount for line in lines])
-
-
-def _sum(amounts: Sequence[int | None]) -> int | None:
-    """The sum, None where a part is missing or the whole is beyond what can be stored."""
-    known = [amount for amount in amounts if amount is not None]
-    total = sum(known)
-    return total if len(known) == len(amounts) and abs(total) <= MAX_MINOR else None
+    return sum_known([line.amount for line in lines])
 
 
 def _attachments(form: Mapping[str, Any]) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from include.adapters.oa.hesi.client import HesiClient
 from include.adapters.oa.hesi.listing import fetch_page
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.reader import ID_LENGTH, clean_text, usable_id
-from include.domain.document import Reference
+from include.adapters.oa.reading import ID_LENGTH, clean_text, usable_id
 from include.domain.errors import RetryLater
 from include.ports import MasterRecord
 from include.settings import Fields
@@ -23,24 +22,6 @@ EVERY_PAYEE = {"ids": "", "names": "", "cardNos": ""}
 """The page insists on the three names, also without values; it then gives all payees that are in use."""
 MAX_READS = 3
 """How often a list is read over when entries moved while it was read."""
-
-
-class Directory:
-    """What ids stand for. Lookups never fail: an unknown id gives a reference without code and name."""
-
-    def __init__(self, records: Iterable[MasterRecord]) -> None:
-        self._records = {(record.kind, record.id): record for record in records}
-
-    def reference(self, kind: str, identity: str) -> Reference:
-        record = self._records.get((kind, identity))
-        return Reference(identity, record.code, record.name) if record else Reference(identity)
-
-    def record(self, kind: str, identity: str) -> MasterRecord | None:
-        return self._records.get((kind, identity))
-
-    def with_records(self, records: Iterable[MasterRecord]) -> Directory:
-        """One that knows these too."""
-        return Directory([*self._records.values(), *records])
 
 
 class MasterReader:

@@ -9,15 +9,16 @@ from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from include.adapters.oa.directory import Directory
 from include.adapters.oa.hesi.client import DocumentGone, HesiClient
 from include.adapters.oa.hesi.invoices import InvoiceReader, has_invoices
 from include.adapters.oa.hesi.listing import LIST_PATH, ChangeWalk, fetch_page, raw_document
 from include.adapters.oa.hesi.mapping import STATUSES, MappingContext, map_document
-from include.adapters.oa.hesi.master import Directory, MasterReader
+from include.adapters.oa.hesi.master import MasterReader
 from include.adapters.oa.hesi.options import HesiOptions
-from include.adapters.oa.hesi.reader import made_up_id
 from include.adapters.oa.hesi.times import query_text
 from include.adapters.oa.hesi.write_back import VoucherWriter
+from include.adapters.oa.reading import made_up_id
 from include.domain.document import DocumentStatus, MappedDocument
 from include.domain.errors import RetryLater
 from include.ports import Clock, MasterRecord, RawDocument, SourceCount, WriteBackEntry, WriteBackResult

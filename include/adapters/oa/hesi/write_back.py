@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from include.adapters.oa.hesi.client import HesiClient
-from include.adapters.oa.hesi.times import to_ms
+from include.adapters.oa.times import to_ms
 from include.domain.errors import FixData, OutcomeUnknown, RetryLater
 from include.ports import WriteBackEntry, WriteBackOutcome, WriteBackResult
 

@@ -1,0 +1,26 @@
+"""What the ids in an OA's documents stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from include.domain.document import Reference
+from include.ports import MasterRecord
+
+
+class Directory:
+    """What ids stand for. Lookups never fail: an unknown id gives a reference without code and name."""
+
+    def __init__(self, records: Iterable[MasterRecord]) -> None:
+        self._records = {(record.kind, record.id): record for record in records}
+
+    def reference(self, kind: str, identity: str) -> Reference:
+        record = self._records.get((kind, identity))
+        return Reference(identity, record.code, record.name) if record else Reference(identity)
+
+    def record(self, kind: str, identity: str) -> MasterRecord | None:
+        return self._records.get((kind, identity))
+
+    def with_records(self, records: Iterable[MasterRecord]) -> Directory:
+        """One that knows these too."""
+        return Directory([*self._records.values(), *records])
