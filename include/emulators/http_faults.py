@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,7 +155,8 @@ class FaultLayer:
 
     app: ASGIApp
     plan: FaultPlan
-    vendor_answer: Callable[[Fault], Awaitable[Response]]
+    vendor_answer: Callable[[Fault, str], Response]
+    """The vendor's refusal, given the path that was called."""
     spared: str = "/__emulator__/"
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -184,7 +185,7 @@ class FaultLayer:
             case "status":
                 await PlainTextResponse(fault.body, fault.status)(scope, receive, send)
             case _:
-                answer = await self.vendor_answer(fault)
+                answer = self.vendor_answer(fault, path)
                 await answer(scope, receive, send)
 
     async def _carry_out_later(self, scope: Scope, receive: Receive, send: Send, seconds: float) -> None:

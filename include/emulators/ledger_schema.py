@@ -147,8 +147,8 @@ def defaults() -> Json:
     }
 
 
-def read_seed(path: Path) -> Json:
-    """A company from a JSON file: the keys of `defaults()`; what is left out comes from there.
+def read_seed(path: Path, base: Json | None = None) -> Json:
+    """A company from a JSON file with the keys of `defaults()`; what is left out comes from `base`, or from there.
 
     Raises:
         ValueError: it is no JSON object of known keys, or too large.
@@ -156,7 +156,7 @@ def read_seed(path: Path) -> Json:
     if path.stat().st_size > MAX_SEED_BYTES:
         raise ValueError(f"{path}: 初始数据文件过大 / The seed file is larger than {MAX_SEED_BYTES} bytes.")
     given = json.loads(path.read_text(encoding="utf-8"))
-    known = defaults()
+    known = base or defaults()
     if not isinstance(given, dict) or not given.keys() <= known.keys():
         raise ValueError(
             f"{path}: 初始数据应为 JSON 对象，键只能是 {', '.join(known)} / It must be a JSON object of these keys."
