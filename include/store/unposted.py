@@ -45,7 +45,7 @@ def documents(
                     and_(_unsettled(_dated(first, last)), or_(in_period, d.c.business_date.is_(None))),
                     d.c.disposition,
                 ),
-                (and_(_unmade(), in_period), d.c.disposition),
+                (and_(_unmade(book), in_period), d.c.disposition),
                 (to_come, d.c.status),
             )
         ]
@@ -83,12 +83,22 @@ def _unsettled(here: ColumnElement[bool]) -> ColumnElement[bool]:
     )
 
 
-def _unmade() -> ColumnElement[bool]:
-    """Documents that were accepted and have no voucher at all."""
+def _unmade(book: str) -> ColumnElement[bool]:
+    """Documents that were accepted and have no voucher at all, or cancelled ones only.
+
+    Said so that an index alone answers for all documents but those with a cancelled voucher.
+    """
     d, v = t.source_document, t.voucher
-    return and_(
-        d.c.disposition == Disposition.ACCEPTED,
-        ~exists().where(v.c.document_pk == d.c.id, v.c.status != VoucherStatus.CANCELLED),
+    has_any = exists().where(v.c.document_pk == d.c.id)
+    return and_(d.c.disposition == Disposition.ACCEPTED, or_(~has_any, d.c.id.in_(_void(book))))
+
+
+def _void(book: str) -> Select[tuple[int]]:
+    """Row ids, as `id`, of documents whose vouchers are all cancelled."""
+    v, other = t.voucher, t.voucher.alias()
+    stands = exists().where(other.c.document_pk == v.c.document_pk, other.c.status != VoucherStatus.CANCELLED)
+    return select(v.c.document_pk.label("id")).where(
+        v.c.book == book, v.c.status == VoucherStatus.CANCELLED, ~stands
     )
 
 
@@ -154,16 +164,15 @@ def problems(connection: Connection, book: str, pks: Sequence[int] | pl.Series) 
 def count_before(connection: Connection, book: str, first: date) -> int:
     """How many documents and vouchers of earlier days are not in the ledger, as `documents` and `vouchers` count them."""
     d, v = t.source_document, t.voucher
-    conditions = (
-        and_(_unsettled(true()), d.c.business_date < first),
-        and_(_unmade(), d.c.business_date < first),
-    )
-    waiting = [
-        select(func.count()).select_from(d).where(d.c.book == book, d.c.is_current, condition)
-        for condition in conditions
-    ]
-    waiting.append(select(func.count()).where(v.c.book == book, v.c.status.in_(UNPOSTED), v.c.date < first))
-    return sum(connection.scalar(statement) or 0 for statement in waiting)
+    is_earlier = (d.c.book == book, d.c.is_current, d.c.business_date < first)
+    unsettled = select(func.count()).select_from(d).where(*is_earlier, _unsettled(true()))
+    unposted = select(func.count()).where(v.c.book == book, v.c.status.in_(UNPOSTED), v.c.date < first)
+    # All accepted ones ever: two lists of ids and their difference take a fifth of the time that SQLite does.
+    accepted = select(d.c.id).where(*is_earlier, d.c.disposition == Disposition.ACCEPTED)
+    made = bulk.read(connection, select(v.c.document_pk.label("id")).where(v.c.document_pk.is_not(None)))
+    void = bulk.read(connection, _void(book))
+    unmade = bulk.read(connection, accepted).join(made.join(void, on="id", how="anti"), on="id", how="anti")
+    return unmade.height + sum(connection.scalar(each) or 0 for each in (unsettled, unposted))
 
 
 def discrepancies(connection: Connection, book: str, period: str) -> list[dict[str, Any]]:

@@ -129,8 +129,14 @@ def test_a_document_that_nothing_was_made_of_is_on_the_list(ctx: StageContext, o
     file(ctx, oa, claim(1))
     accept_all(ctx)
     assert listed(preclose(ctx, MARCH)) == [("ID_1", "accepted", True)]
+    generate(ctx, ALL)
+    with ctx.store.engine.begin() as connection:
+        connection.execute(update(t.voucher).values(status=VoucherStatus.CANCELLED))
+    assert listed(preclose(ctx, MARCH)) == [("ID_1", "accepted", True)]
+    assert preclose(ctx, APRIL).earlier == 1
     dispose(ctx, Disposition.NO_VOUCHER)
     assert listed(preclose(ctx, MARCH)) == []
+    assert preclose(ctx, APRIL).earlier == 0
 
 
 def test_vouchers_on_their_way_are_listed_once_each_with_their_reason(
