@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos import steps
+from tests.chaos.campaign import unmount
 from tests.chaos.ledgers import LEVELS
 from tests.chaos.workers import ROOT
 
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--result", type=Path, default=RESULT)
     arguments = parser.parse_args()
+    unmount(arguments.folder)
     shutil.rmtree(arguments.folder, ignore_errors=True)
     started = time.monotonic()
     levels = [arguments.level] if arguments.level else list(LEVELS)
@@ -68,6 +70,10 @@ def main() -> int:
         for finding in (*report["findings"], *report["crashes"], *report["notes"]):
             print(f"{report['level']}: {finding}")
         print(f"{report['level']}: {', '.join(f'{name} {report[name]:,}' for name in SUMS)}")
+    never = [label for label, kills in result.get("steps", {}).items() if not kills]
+    if never and arguments.faults >= FAULTS:
+        print(f"没有在这些步骤杀过进程 / nothing was killed at: {', '.join(never)}")
+        return 1
     return int(any(report[name] for report in reports for name in (*WRONG, "crashes")))
 
 

@@ -157,12 +157,14 @@ class Campaign:
                 yield url
             return
         self.has_tmpfs = _mount(self.store_folder)
+        if not self.has_tmpfs:
+            self.report.notes.append("no small disk may be mounted here: sizes of files are limited instead")
         try:
             yield f"sqlite:///{self.store_folder / 'store.db'}"
         finally:
             if self.has_tmpfs:
                 shutil.copytree(self.store_folder, self.folder / "store-kept")
-                subprocess.run(["umount", "--lazy", str(self.store_folder)], check=True)  # noqa: S607
+                unmount(self.store_folder)
 
     @property
     def store_file(self) -> Path:
@@ -191,7 +193,11 @@ class Campaign:
         return self.workers.start(stage, BOOK, **options)
 
     def ended(self, worker: Worker) -> Worker:
-        status = worker.wait()
+        try:
+            status = worker.wait()
+        except TimeoutError as error:
+            self.report.crashes.append(str(error))
+            return worker
         if status not in ENDED_BY_ITSELF and status >= 0:
             last = worker.said.strip().splitlines()[-1:]
             self.report.crashes.append(f"{worker.log.name}: exit {status}: {' '.join(last)[:300]}")
@@ -229,6 +235,8 @@ class Campaign:
     def later(self, seconds: float = LATER_S) -> None:
         """The ledger has done what it was still at, and time passes, if the year has days left."""
         time.sleep(QUIET_S)
+        while not self.ledger.is_idle():
+            time.sleep(QUIET_S)
         if self.clock.now_ms() / 1000 + seconds < END.timestamp():
             self.clock.go_on(seconds)
 
@@ -284,6 +292,18 @@ def _postgresql() -> Iterator[str]:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+def unmount(folder: Path) -> None:
+    """Take away what is mounted at or below the folder, by this run or by one that was killed."""
+    try:
+        lines = Path("/proc/mounts").read_text("utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        mounted = Path(line.split(" ")[1])
+        if mounted.is_relative_to(folder.absolute()):
+            subprocess.run(["umount", "--lazy", str(mounted)], check=True)  # noqa: S607
 
 
 def _mount(folder: Path) -> bool:

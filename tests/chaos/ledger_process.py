@@ -72,6 +72,11 @@ class LedgerProcess:
         """
         self._ask("GET", "/admin/about")
 
+    def is_idle(self) -> bool:
+        """Whether it is serving no call of the interface."""
+        about = self._ask("GET", "/admin/about")
+        return about["atWork"] == 0
+
     def stop(self) -> None:
         self._stopping.set()
         self._may_run.set()

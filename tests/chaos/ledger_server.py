@@ -28,7 +28,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -65,6 +66,8 @@ class _Accounting(ThreadingHTTPServer):
         self.limit = RateLimit(options.calls_per_s, options.burst)
         self.interface = Interface(options, self.books)
         self.to_reset: set[socket.socket] = set()
+        self._at_work = 0
+        self._counting = threading.Lock()
         self._doomed = threading.local()
         kept = self.books.setting("faults") or {}
         self.faults = Faults(FaultPlan.parse(kept, options.level), len(self.log.entries()))
@@ -76,6 +79,22 @@ class _Accounting(ThreadingHTTPServer):
         self.faults.plan = plan
         self.books.lag_s = plan.lag_s
         self.books.keep_setting("faults", asdict(plan))
+
+    @property
+    def at_work(self) -> int:
+        """How many calls of the interface are being served."""
+        return self._at_work
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """A call of the interface is being served."""
+        with self._counting:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._at_work -= 1
 
     def doom(self) -> None:
         """Let the transaction that this thread begins next kill the process before its commit."""
@@ -175,7 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "POST" or endpoint is None or not isinstance(body, dict):
             self._send(_refusal("H0404", "没有这个接口", status=404))
             return
-        self._call(endpoint, body)
+        with self.server.counted():
+            self._call(endpoint, body)
 
     # -- a call of the interface -----------------------------------------------------------------------
 
@@ -304,7 +324,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", "/admin/counts":
                 return _data(self.server.log.counts())
             case "GET", "/admin/about":
-                return _data({"pid": os.getpid()})
+                return _data({"pid": os.getpid(), "atWork": self.server.at_work})
             case "GET", "/audit/export":
                 return _data(self.server.books.export())
             case _:

@@ -27,7 +27,7 @@ LEVELS = ("native_key", "searchable_reference", "date_and_amount", "tryton")
 LATE_S = (0.1, 0.5)
 BULK = 10
 """From so many vouchers with one call on, speed is what counts."""
-SETTLE_S = 1.5
+SETTLE_S = 2.0
 """Nothing here is at work longer than this, not even on a busy machine."""
 KINDS = ["employee", "supplier", "department", "project"]
 
@@ -55,6 +55,10 @@ class Ledger(ABC):
     @abstractmethod
     def counts(self) -> dict[str, int]:
         """How often each fault happened, `fault:drop_after` and so on."""
+
+    @abstractmethod
+    def is_idle(self) -> bool:
+        """Whether no call is at work in it."""
 
     @abstractmethod
     def kill(self) -> None:
@@ -112,6 +116,9 @@ class ServerLedger(Ledger):
     def counts(self) -> dict[str, int]:
         return {name: n for name, n in self._process.counts().items() if name.startswith("fault:")}
 
+    def is_idle(self) -> bool:
+        return self._process.is_idle()
+
     def kill(self) -> None:
         self._process.kill()
 
@@ -167,6 +174,9 @@ class TrytonLedger(Ledger):
 
     def counts(self) -> dict[str, int]:
         return dict(self._proxy.counts)
+
+    def is_idle(self) -> bool:
+        return self._proxy.at_work == 0
 
     def kill(self) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.chaos.trials import Trials
 UNDER_AIRFLOW = "searchable_reference"
 """The level whose processes run under Airflow too, on PostgreSQL as in production."""
 FEW = 100
-"""With fewer faults, Airflow is not worth its start."""
+"""With fewer faults, Airflow is not worth its start, and not every step can be killed at."""
 DOCUMENTS_PER_FAULT = 5
 LOSSES = {"drop_after": 0.15, "truncate": 0.15}
 """Answers that are lost after the ledger has committed, of all that write."""
@@ -47,6 +48,8 @@ def faults(level: str, folder: Path, number: int, seed: int) -> Report:
             if time.monotonic() - told > EVERY_S:
                 told = time.monotonic()
                 print(f"{level}: {report.total:,} of {number:,} faults", flush=True)
+        if number >= FEW:
+            trials.the_rest()
         campaign.finish()
     return report
 
@@ -84,6 +87,7 @@ def main() -> None:
     parser.add_argument("seed", type=int)
     arguments = vars(parser.parse_args())
     part, folder = PARTS[arguments.pop("part")], arguments["folder"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is taken down
     started = time.monotonic()
     folder.mkdir(parents=True)
     report = part(**arguments)

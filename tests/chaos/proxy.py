@@ -12,7 +12,8 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from typing import Any
@@ -38,6 +39,7 @@ class FaultyProxy(ThreadingHTTPServer):
     Attributes:
         kill: Called to kill the ledger; returns when it is dead.
         counts: How often each fault happened.
+        at_work: How many calls are on their way.
     """
 
     daemon_threads = True
@@ -48,6 +50,7 @@ class FaultyProxy(ThreadingHTTPServer):
         self.upstream = upstream
         self.kill = kill
         self.counts: Counter[str] = Counter()
+        self.at_work = 0
         self.to_reset: set[Any] = set()
         self._faults = Faults(FaultPlan())
         self._lock = threading.Lock()
@@ -76,6 +79,17 @@ class FaultyProxy(ThreadingHTTPServer):
             if fault:
                 self.counts[f"fault:{fault}"] += 1
             return fault, chance, self._faults.plan
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """A call is on its way."""
+        with self._lock:
+            self.at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.at_work -= 1
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection; one that is to be reset goes without a farewell."""
@@ -108,6 +122,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with self.server.counted():
+            self._serve(body)
+
+    def _serve(self, body: bytes) -> None:
         fault, chance, plan = self.server.draw(_endpoint(body))
         if fault in {Fault.DROP_BEFORE, Fault.DIE_BEFORE}:
             if fault is Fault.DIE_BEFORE:

@@ -49,6 +49,13 @@ class Labels:
         self._campaign = campaign
         self._waiting: dict[str, list[str]] = {}
 
+    def never(self) -> list[tuple[str, str]]:
+        """Stage and label of the steps at which nothing was killed yet."""
+        killed = self._campaign.report.steps
+        return [
+            (stage, label) for stage in steps.STAGES for label in steps.labels(stage) if not killed[label]
+        ]
+
     def next_of(self, stage: str) -> str:
         if not self._waiting.get(stage):
             self._waiting[stage] = steps.labels(stage)
@@ -91,6 +98,16 @@ class Trials:
         if campaign.random.random() < 0.8:
             campaign.later(campaign.random.choice((LATER_S, NEXT_DAY_S, NEXT_DAY_S)))
         return trial.name
+
+    def the_rest(self) -> None:
+        """Kill once at each step that chance has left out, as far as this ledger comes by there."""
+        for stage, label in self.labels.never():
+            for command in ("extract", "validate", "generate", "post"):
+                if command == stage:
+                    break
+                self.campaign.company.approve(1)
+                self.campaign.run(command)
+            self.campaign.kill_at(stage, Plan(label))
 
     def let_work_in(self) -> None:
         """Claims are approved, read, checked and made into vouchers, and killed on the way more often than not."""
@@ -249,14 +266,12 @@ class Trials:
         if sleeper.ended.is_set():
             campaign.ended(sleeper)
             return
-        since = time.monotonic()
         time.sleep(steps.MAX_WAIT_S)
         campaign.later(LEASE_ENDS_S)
         campaign.run("post")
         sleeper.signal(signal.SIGCONT)
         campaign.ended(sleeper)
         campaign.count("asleep beyond the lease")
-        assert time.monotonic() - since > steps.MAX_WAIT_S
         self._must_say(sleeper, f"asleep at {label}")
 
     def _must_say(self, worker: Worker, what: str) -> None:
