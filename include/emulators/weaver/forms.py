@@ -202,7 +202,7 @@ def _expense_form(columns: _Columns) -> Form:
         columns.text("zy", "摘要"),
     )
     offsets = (
-        columns.browser("jkd", "借款单", "16", mandatory=True),
+        columns.browser("jkdh", "借款单", "16", mandatory=True),
         columns.amount("hxje", "本次核销金额"),
     )
     titles = {"dt1": "费用明细", "dt2": "核销明细"}

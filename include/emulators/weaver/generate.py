@@ -132,7 +132,7 @@ class _Life:
         if fate == "withdrawn":
             if self._later(3):
                 self.flow.withdraw(self.request_id, self.person, "填写有误", self.clock, archived=False)
-        elif fate == "forced":
+        elif fate == "forced" and self.rng.random() < 0.5:
             if self._later(20):
                 self.flow.force_over(self.request_id, SYSTEM_ADMIN, "离职清理", self.clock)
         elif not (fate == "pending" and self.rng.random() < 0.5) and self._later(30):
@@ -145,6 +145,9 @@ class _Life:
             return
         self.flow.submit(self.request_id, manager, "同意", self.clock, 0)
         if fate == "pending" or not self._later(40):
+            return
+        if fate == "forced":
+            self.flow.force_over(self.request_id, SYSTEM_ADMIN, "离职清理", self.clock)
             return
         accountant = self.flow.company.actor("accountant", self.person)
         self.flow.submit(self.request_id, accountant, "", self.clock, 0)

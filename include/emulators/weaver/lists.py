@@ -30,7 +30,7 @@ def _seen(kind: str, where: Where) -> str:
 
 def count(store: Store, kind: str, user: int, where: Where = NOTHING) -> int:
     """How many requests a list holds."""
-    sql = f"SELECT count(*) AS n{_FROM}{KINDS[kind]}{where.sql}"
+    sql = f"SELECT count(*) AS n{_FROM}{_seen(kind, where)}"
     found = store.row(sql, (user, *where.values))
     assert found is not None
     return int(found["n"])
@@ -38,9 +38,7 @@ def count(store: Store, kind: str, user: int, where: Where = NOTHING) -> int:
 
 def rows(store: Store, kind: str, user: int, where: Where, limit: int, offset: int) -> list[sqlite3.Row]:
     """A stretch of a list, latest received first."""
-    sql = (
-        f"SELECT t1.*, t2.receivedate, t2.receivetime{_FROM}{KINDS[kind]}{where.sql}{_ORDER} LIMIT ? OFFSET ?"
-    )
+    sql = f"SELECT t1.*, t2.receivedate, t2.receivetime{_FROM}{_seen(kind, where)}{_ORDER} LIMIT ? OFFSET ?"
     return store.rows(sql, (user, *where.values, max(0, limit), max(0, offset)))
 
 

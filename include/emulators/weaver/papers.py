@@ -152,7 +152,7 @@ def expense(
     }
     details: Json = {"dt1": rows}
     if loan:
-        details["dt2"] = [{"jkd": str(loan.request_id), "hxje": write(offset)}]
+        details["dt2"] = [{"jkdh": str(loan.request_id), "hxje": write(offset)}]
     _spoil(defect, main, details, write, gross, earlier_invoice)
     truth = Truth(
         "expense", person.id, person.department, currency, gross, home_amount(gross, currency),

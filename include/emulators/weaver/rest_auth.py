@@ -9,6 +9,7 @@ import base64
 import binascii
 import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -40,8 +41,15 @@ class Gate:
     def __init__(self, world: World, app_id: str) -> None:
         self.world = world
         self.app_id = app_id
-        self._key = _private_key(world.store)
-        self.secret: str = world.store.meta("secret")
+
+    @cached_property
+    def _key(self) -> rsa.RSAPrivateKey:
+        """Made when first needed: many a test speaks SOAP alone."""
+        return _private_key(self.world.store)
+
+    @property
+    def secret(self) -> str:
+        return str(self.world.store.meta("secret"))
 
     def regist(self, headers: Mapping[str, str]) -> Json:
         """The secret and the system's public key, for a licensed appid; `cpk` is taken and not used further."""
