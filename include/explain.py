@@ -188,6 +188,9 @@ def _render_voucher(v: dict[str, Any]) -> list[RenderableType]:
     head = Text.assemble(
         ("凭证 / voucher ", "bold"),
         f"{v['ledger_number'] or v['word'] + '-?'} {v['date']} {v['status']}",
+        f"\n期间已关闭，由 {v['policy_date']} 改期 / moved from {v['policy_date']}"
+        if v["policy_date"]
+        else "",
         f"\n键 / key {v['key']}, 规则 / rules v{v['rule_version']} {v['rule_digest'][:12]}, 会计系统 / ledger id {v['ledger_id'] or '—'}",
     )
     if v["message"]:

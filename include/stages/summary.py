@@ -17,7 +17,7 @@ from include.stages.rules import is_current
 from include.store import tables as t
 from include.store.documents import in_scope, within
 from include.store.engine import reading
-from include.store.periods import day_by_policy
+from include.store.moved import day_by_policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from include.ports import Clock
 from include.store import audit, bulk
 from include.store import tables as t
 from include.store.engine import writing
+from include.store.moved import keep_moves
 
 CHANGEABLE = frozenset({*UNSENT_STATUSES, VoucherStatus.CANCELLED})
 """States of vouchers that were never sent, or that the ledger refused."""
@@ -230,14 +231,14 @@ def _write(
         schema_overrides={"original_id": pl.Int64, "policy_date": pl.Date},
         infer_schema_length=1,
     ).with_columns(stamp)
-    keys = rows["key"].to_list()
+    keys, columns = rows["key"].to_list(), (v.c.id, v.c.key, v.c.date, v.c.policy_date)
     before = pl.concat(
         [
-            bulk.read(connection, select(v.c.id, v.c.key).where(v.c.key.in_(keys[start : start + 500])))
+            bulk.read(connection, select(*columns).where(v.c.key.in_(keys[start : start + 500])))
             for start in range(0, len(keys), 500)
         ]
     )
-    rows = rows.join(before, on="key", how="left", maintain_order="left")
+    rows = rows.join(before.select("id", "key"), on="key", how="left", maintain_order="left")
     fresh, again = rows.filter(pl.col("id").is_null()), rows.filter(pl.col("id").is_not_null())
     if fresh.height:
         fresh = fresh.with_columns(bulk.new_ids(connection, v, fresh.height))
@@ -246,7 +247,11 @@ def _write(
         j = t.journal_line
         connection.execute(delete(j).where(bulk.among(connection, j.c.voucher_id, again["id"])))
         bulk.update(
-            connection, v, again.drop("number").with_columns(pl.lit(None, pl.String).alias("content_digest"))
+            connection,
+            v,
+            keep_moves(again.drop("number"), before).with_columns(
+                pl.lit(None, pl.String).alias("content_digest")
+            ),
         )
     ids = pl.concat([fresh, again]).select("number", pl.col("id").alias("voucher_id"))
     # Lines of drafts that are not written after all have no partner here.

@@ -18,7 +18,7 @@ from include.store import tables as t
 from include.store.documents import Scope, in_scope
 from include.store.engine import reading
 from include.store.filing import sent_in_any_revision, sent_voucher_of
-from include.store.periods import keep_moves
+from include.store.moved import keep_moves
 from include.store.reading import Frames, frames_of
 
 _WORKABLE = (Disposition.ACCEPTED, Disposition.NO_VOUCHER)

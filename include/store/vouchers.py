@@ -38,7 +38,7 @@ from include.store.filing import chunks, set_disposition
 from include.store.following import is_asked_for, may_be_taken_back, of_document
 from include.store.generated import GeneratedSet
 from include.store.leases import Lease
-from include.store.periods import day_by_policy
+from include.store.moved import day_by_policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -462,6 +462,21 @@ def test_a_replacement_does_not_come_before_its_reversal(
     assert [move[2] for move in moves(corrected)] == ["next_open", "order"]
 
 
+def test_corrections_that_are_made_again_stay_where_somebody_moved_them(
+    corrected: StageContext, ledger: FakeLedger
+) -> None:
+    corrected = with_book(corrected, closed_period="ask")
+    ledger.states[MARCH] = CLOSED
+    assert post(corrected, ALL).held == 2
+    assert move_held(corrected, "2026-03").vouchers == 2
+    ledger.states[MARCH] = OPEN
+    table = corrected.settings.config_dir / "tables/acme/expense_accounts.csv"
+    table.write_text(table.read_text("utf-8").replace(",6602.02,", ",6602.03,"), "utf-8")
+    assert correct(corrected, date(2026, 1, 1), date(2026, 12, 31)).replacements == 1
+    assert [row[0] for row in vouchers(corrected)] == [OWN_DAY, APRIL.first_day, APRIL.first_day]
+    assert post(corrected, ALL).posted == 2
+
+
 # -- any history -----------------------------------------------------------------------------------------
 
 _steps = st.lists(
