@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from include.emulators.kingdee.fields import Field, Form, base
 from include.emulators.kingdee.options import Options
@@ -389,6 +390,19 @@ def _rate_fields() -> Iterator[Field]:
 
 def forms(options: Options) -> dict[str, Form]:
     """All forms by their id in lower case."""
+    return _forms(
+        options.bill_number, options.hidden_statuses, options.custom_fields, tuple(options.flex.items())
+    )
+
+
+@lru_cache(maxsize=16)
+def _forms(
+    bill_number: str, hidden_statuses: str, custom_fields: tuple[str, ...], flex: tuple[tuple[str, str], ...]
+) -> dict[str, Form]:
+    """By the switches that shape forms: every call asks, so they are built once."""
+    options = Options(
+        bill_number=bill_number, hidden_statuses=hidden_statuses, custom_fields=custom_fields, flex=dict(flex)
+    )
     forms = [_voucher(options), *_small_forms(), *(_items(kind) for kind in KIND_FORMS)]
     forms.append(Form("GL_BALANCE", "科目余额", _BALANCES, "", tuple(_balance_fields(options)), {}))
     return {form.id.lower(): form for form in forms}
