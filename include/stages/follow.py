@@ -25,11 +25,12 @@ from include.rules import Generated, RuleSet, Sources
 from include.rules import generate as apply_rules
 from include.stages.context import Scope, StageContext, StageResult
 from include.stages.drafting import Drafts
-from include.stages.follow_plan import Asked, Document, Plan, documents
+from include.stages.follow_documents import Document, documents
+from include.stages.follow_plan import Asked, Plan
 from include.stages.prior_year import PriorYear
 from include.stages.rules import InForce, rules_in_force
 from include.store import following
-from include.store.corrections import Correction, Relation
+from include.store.corrections import CHANGED_AFTER_POSTING, Correction, Relation
 from include.store.engine import reading, writing
 from include.store.following import Histories
 from include.store.vouchers import StoredVoucher, load
@@ -133,9 +134,13 @@ def unwanted(ctx: StageContext, ids: Sequence[int]) -> frozenset[int]:
 
 
 def _file(ctx: StageContext, scope: Scope, total: _Total) -> None:
-    """Tell people what they must decide, and no longer what they need not."""
+    """Tell people what they must decide, and no longer what they need not; the gate has said what it holds already."""
     with writing(ctx.store.engine) as connection:
-        found = {asked.document_pk: [asked.problem] for asked in total.asked}
+        found = {
+            asked.document_pk: [asked.problem]
+            for asked in total.asked
+            if asked.problem.code not in CHANGED_AFTER_POSTING
+        }
         following.file_problems(connection, ctx.book.id, scope, found, ctx.clock.now())
 
 

@@ -72,13 +72,14 @@ def validate(ctx: StageContext, scope: Scope) -> ValidateResult:
 def changed_after_posting(row: dict[str, Any]) -> Problem:
     """The problem of a document that no longer agrees with what was posted for it."""
     voucher = row["ledger_number"] or row["voucher_key"]
+    decide = f"./voucherflow follow {row['book']} --document {row['code']} --action"
     if row["role"] == BookRole.LEFT:
         return Problem(
             code="document.changed_after_posting",
             where="document.legal_entity",
-            zh=f"单据 {row['code']} 在凭证 {voucher} 过账后改属其他账簿；请财务红冲该凭证，或在 OA 中改回法人实体",
-            en=f"document {row['code']} went to another book after its voucher {voucher} was posted: reverse the voucher, "
-            "or change the legal entity back in the OA",
+            zh=f"单据 {row['code']} 在凭证 {voucher} 过账后改属其他账簿；请财务红冲该凭证（{decide} reverse|keep），或在 OA 中改回法人实体",
+            en=f"document {row['code']} went to another book after its voucher {voucher} was posted: reverse the voucher "
+            f"({decide} reverse|keep), or change the legal entity back in the OA",
             owner=ProblemOwner.FINANCE,
         )
     if row["voucher_book"] != row["book"]:
@@ -96,17 +97,17 @@ def changed_after_posting(row: dict[str, Any]) -> Problem:
         return Problem(
             code="document.changed_after_posting",
             where="document",
-            zh=f"单据 {row['code']} 在凭证 {voucher} 过账后又被修改；已过账凭证不会改动，请财务决定红冲重做或在 OA 中改回",
+            zh=f"单据 {row['code']} 在凭证 {voucher} 过账后又被修改；已过账凭证不会改动，请财务决定（{decide} replace|keep）或在 OA 中改回",
             en=f"document {row['code']} changed after its voucher {voucher} was posted; the voucher stays as it is: "
-            "decide whether to reverse it, or change the document back in the OA",
+            f"decide ({decide} replace|keep), or change the document back in the OA",
             owner=ProblemOwner.FINANCE,
         )
     return Problem(
         code="document.withdrawn_after_posting",
         where="document.status",
-        zh=f"单据 {row['code']} 在凭证 {voucher} 过账后变为 {row['status']}；请财务决定红冲，或在 OA 中恢复单据",
-        en=f"document {row['code']} became {row['status']} after its voucher {voucher} was posted: reverse the voucher "
-        "or restore the document in the OA",
+        zh=f"单据 {row['code']} 在凭证 {voucher} 过账后变为 {row['status']}；请财务决定（{decide} reverse|keep），或在 OA 中恢复单据",
+        en=f"document {row['code']} became {row['status']} after its voucher {voucher} was posted: decide ({decide} "
+        "reverse|keep), or restore the document in the OA",
         owner=ProblemOwner.FINANCE,
     )
 

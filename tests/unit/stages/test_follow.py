@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,16 +17,22 @@ from include.domain.errors import FixData, RetryLater
 from include.domain.period import FiscalPeriod, PeriodState
 from include.domain.voucher import LedgerVoucherState, Side, VoucherKey, VoucherStatus
 from include.settings import AfterPosting
+from include.stages.extract import extract
+from include.stages.generate import generate
 from include.stages.look import LOOK_ATTEMPTS
+from include.stages.reconcile import reconcile
+from include.stages.validate import validate
+from include.stages.write_back import write_back
 from include.store import audit
 from include.store import tables as t
 from include.store.chains import chain_of, chains_of
-from include.store.engine import reading
-from include.store.store import Store
+from include.store.engine import open_engine, reading
+from include.store.store import Store, assemble
 from tests.conftest import FakeClock
-from tests.documents import claim, line, loan
+from tests.documents import DAY, claim, line, loan
 from tests.fakes.ledger import FakeLedger, Loss
 from tests.fakes.source import FakeSource
+from tests.unit.stages.flow import ALL
 from tests.unit.stages.follow_world import ASK, AUTOMATIC, ELSEWHERE, World, altered
 
 DECEMBER = datetime(2025, 12, 5, 2, tzinfo=UTC)
@@ -522,3 +529,41 @@ def test_many_documents_are_followed_each_for_itself(world: World) -> None:
     total = 4 * 10_600 + 6_000
     assert world.by_account() == {"6602.10": total, "1002": -total}
     assert VoucherStatus.GENERATED not in [row[3] for number in range(1, 9) for row in world.rows(number)]
+
+
+def test_the_whole_job_with_its_gates_agrees_on_all_sides(
+    oa: FakeSource, make_store_url: Callable[[str], str], clock: FakeClock
+) -> None:
+    engine = open_engine(make_store_url("sqlite"))
+    world = World.of(assemble(engine, clock), oa, FakeLedger(), clock)
+    world.under(AUTOMATIC)
+
+    def job() -> int:
+        world.clock.forward(60)
+        extract(world.ctx)
+        validate(world.ctx, ALL)
+        world.follow()
+        generate(world.ctx, ALL)
+        world.post()
+        found = reconcile(world.ctx, ALL).discrepancies
+        write_back(world.ctx, ALL)
+        return found
+
+    for number, day in enumerate([DECEMBER, DAY, DAY], 1):
+        world.put(number, approved_at=day, submitted_at=day)
+    job()
+    close_year(world, 2025)
+    half = {**altered(), "lines": (line(1, 5_300, 0),)}
+    world.change(1, **half)
+    world.change(2, **half)
+    world.withdraw(3)
+    assert job() == 0
+    prior = {"6602.10": 10_600, "6901": -5_300, "1002": -5_300}
+    assert [world.by_account(number) for number in (1, 2, 3)] == [prior, HALF, {}]
+    assert [world.problems(number) for number in (1, 2, 3)] == [[], [], []]
+    assert [world.disposition(number) for number in (1, 2, 3)] == ["accepted", "accepted", "not_due"]
+    assert [world.shown(number) for number in (1, 2, 3)] == [
+        world.standing_number(number) for number in (1, 2, 3)
+    ]
+    assert job() == 0
+    engine.dispose()
