@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from include.emulators.http_faults import FaultPlan
+from include.emulators.http_faults import Fault, FaultPlan
 from include.emulators.kingdee import SITE, Credentials, Options, running
 from tests.integration.kingdee_client import MINE, model, owed, status_of, travel
 
@@ -46,11 +46,10 @@ def query(sdk: Sdk, **data: Any) -> Any:
 
 
 def test_a_voucher_is_saved_found_submitted_audited_and_deleted(sdk: Sdk) -> None:
+    whole = json.loads(sdk.QueryBusinessInfo({"FormId": "GL_VOUCHER"}))["Result"]["NeedReturnData"]
     columns = {
         field["LookUpObjectFormId"]: field["Key"]
-        for part in json.loads(sdk.QueryBusinessInfo({"FormId": "GL_VOUCHER"}))["Result"]["NeedReturnData"][
-            "Entrys"
-        ]
+        for part in whole["Entrys"]  # codespell:ignore entrys
         for field in part["Fields"]
         if field["Key"].startswith("FDETAILID__")
     }
@@ -215,6 +214,16 @@ def test_a_lost_answer_hides_a_saved_voucher(tmp_path: Path) -> None:
             sdk.Save("GL_VOUCHER", {"Model": model(travel(FBUSNO="EXP-9"), owed())})
         found = query(sdk, FormId="GL_VOUCHER", FieldKeys="FVOUCHERGROUPNO", FilterString="FBUSNO = 'EXP-9'")
         assert found == [["1"]]
+
+
+def test_an_exception_of_the_server_comes_as_a_text(tmp_path: Path) -> None:
+    plan = FaultPlan()
+    plan.plan(Fault("vendor", name="response_error", body="未将对象引用设置到对象的实例"))
+    with (
+        running(tmp_path / "k3.sqlite", plan=plan) as (url, _books),
+        pytest.raises(RuntimeError, match="response_error"),
+    ):
+        query(connect(url), FormId="BD_Currency", FieldKeys="FNumber")
 
 
 def start(data: Path) -> tuple[subprocess.Popen[str], str]:

@@ -75,9 +75,12 @@ VENDOR_FAULTS = {
     "session_lost": Problem(SESSION_LOST, code=LOST),
     "conflict": Problem("网控冲突：其他用户正在处理该单据，请稍后再试", code=CONFLICT),
     "database": Problem("数据库操作失败", code=6),
+    "permission": Problem("您没有执行此操作的权限", code=2),
     "license": Problem("许可错误：站点许可数已满", code=7),
 }
-"""Refusals that can be planned: a `Fault` of the kind `vendor` with one of these names."""
+"""Refusals that can be planned: a `Fault` of the kind `vendor` with one of these names, or with RESPONSE_ERROR."""
+RESPONSE_ERROR = "response_error"
+"""HTTP 200 with a text that begins `response_error:`, which the vendor's SDK knows as an exception of the server."""
 
 
 @dataclass(slots=True)
@@ -216,6 +219,8 @@ class Site:
 
     def refuse(self, fault: Fault, path: str) -> Response:
         """A planned refusal in this vendor's words."""
+        if fault.name == RESPONSE_ERROR:
+            return PlainTextResponse(f"response_error:{fault.body or '系统异常'}")
         operation = (service_of(path) or ".").split(".")[1]
         problem = VENDOR_FAULTS.get(fault.name, Problem(fault.body or "系统异常", code=FAULT))
         return answer(failure(self.options, _SPELLING.get(operation.lower(), operation), problem))

@@ -174,7 +174,7 @@ def query_business_info(books: Books, options: Options, call: Call) -> Any:
     entries += [
         _entry(form, key, name, f"{key}_FEntryID", labels) for key, (name, _join) in form.entries.items()
     ]
-    needed = {"Id": form.id, "Name": _name(form.name), "Entrys": entries}
+    needed = {"Id": form.id, "Name": _name(form.name), "Entrys": entries}  # codespell:ignore entrys
     return envelope(options, (), NeedReturnData=needed)
 
 

@@ -133,7 +133,7 @@ def test_a_list_of_conditions(db: sqlite3.Connection) -> None:
     ],
 )
 def test_what_is_no_condition_is_refused(text: str) -> None:
-    with pytest.raises(ApiError, match="GetRealExpress|exists的字段不存在"):
+    with pytest.raises(ApiError, match=r"GetRealExpress|exists的字段不存在"):
         compile_filter(text, named, like_brackets=True)
 
 

@@ -220,7 +220,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 
 def test_a_seed_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "seed.json"
-    path.write_text('{"itmes": {}}', encoding="utf-8")
+    path.write_text('{"things": {}}', encoding="utf-8")
     with pytest.raises(ValueError, match="items"):
         read_seed(path)
 
