@@ -366,6 +366,7 @@ def test_a_person_may_have_booked_again_what_somebody_reversed_in_the_ledger(wor
     assert world.by_account() == HALF
     assert [row[2:] for row in world.rows()] == [("", "reversed"), ("replacement", "posted")]
     assert world.shown() == world.standing_number()
+    assert reconcile(world.ctx, ALL).discrepancies == 0
 
 
 # -- what must not happen ------------------------------------------------------------------------------

@@ -389,3 +389,23 @@ def test_the_table_is_total_and_says_why(
     assert verdict.en
     if verdict.action == "ask":
         assert choices(change, situation), "a person who is asked can answer"
+
+
+def test_the_guide_shows_the_table_as_it_is() -> None:
+    text = Path("docs/corrections.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    shown = {
+        (situation.strip("`"), change): cell
+        for situations, *cells in rows
+        if len(cells) == 3
+        for situation in situations.split(", ")
+        for change, cell in zip((GONE, ALTERED, SAME), cells, strict=True)
+    }
+    expected = {}
+    for situation in Situation:
+        for change in CHANGES:
+            automatic, asking = (decide(change, situation, p.policy).action for p in (AUTOMATIC, ASK))
+            cell = automatic if automatic == asking else f"*{automatic}*"
+            assert asking in {automatic, "ask"}
+            expected[situation, kind_of(change)] = cell
+    assert shown == expected
