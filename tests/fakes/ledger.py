@@ -140,7 +140,7 @@ class FakeLedger:
             LedgerPeriod(period.code, period.first_day, period.last_day, state)
             for period, state in self.states.items()
         ]
-        return sorted([*months, *self.adjustments], key=lambda period: period.first_day)
+        return sorted([*self.adjustments, *months], key=lambda period: period.first_day)
 
     def period_of(self, day: date) -> LedgerPeriod | None:
         return Calendar(self.periods()).holding(day)
