@@ -58,7 +58,7 @@ def send_back(ctx: StageContext, missing: Collection[int]) -> list[str]:
         return []
     lease = ctx.store.leases.acquire(ctx.book.id)
     try:
-        return [key for part in _parts(sorted(missing)) for key in _send_part_back(ctx, lease, part)]
+        return [key for part in parts(sorted(missing)) for key in _send_part_back(ctx, lease, part)]
     finally:
         ctx.store.leases.release(lease)
 
@@ -86,6 +86,7 @@ def _is_open(ctx: StageContext, stored: StoredVoucher) -> bool:
     return period is not None and period.state is PeriodState.OPEN
 
 
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many as one look may ask for."""
     for start in range(0, len(ids), LOOK_SIZE):
         yield ids[start : start + LOOK_SIZE]

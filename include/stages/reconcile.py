@@ -123,11 +123,13 @@ def examine(ctx: StageContext, scope: Scope) -> Examination:
     Raises:
         RetryLater: as `reconcile`.
     """
-    done = Examination(scope, _periods(ctx, scope))
+    calendar = Calendar(ctx.ledger.periods())
+    done = Examination(scope, _periods(ctx, scope, calendar))
+    in_ledger = {period.code for period in calendar.periods}
     absent: set[int] = set()
     strange: dict[str, tuple[str, str]] = {}
     for number, period in enumerate(done.periods, 1):
-        lost, unknown = _compare(ctx, done, period)
+        lost, unknown = _compare(ctx, done, period, exists=period.code in in_ledger)
         absent |= lost
         strange |= unknown
         ctx.progress(Stage.RECONCILE, number, len(done.periods))
@@ -137,12 +139,12 @@ def examine(ctx: StageContext, scope: Scope) -> Examination:
     return done
 
 
-def _periods(ctx: StageContext, scope: Scope) -> list[FiscalPeriod]:
-    """The ledger's periods that touch the scope. Without a beginning, those with vouchers of ours that are open in the
-    ledger, so that somebody may change them, that had something posted since the last run, or that have open
+def _periods(ctx: StageContext, scope: Scope, calendar: Calendar) -> list[FiscalPeriod]:
+    """The ledger's periods that touch the scope. Without a beginning, those with vouchers of ours that the ledger has not
+    closed, so that somebody may change them, that had something posted since the last run, or that have open
     differences.
     """
-    periods = Calendar(ctx.ledger.periods()).periods
+    periods = calendar.periods
     if scope.date_from is not None:
         return [
             FiscalPeriod.parse(period.code)
@@ -191,17 +193,17 @@ def _keeps_keys(ctx: StageContext) -> bool:
 
 
 def _compare(
-    ctx: StageContext, done: Examination, period: FiscalPeriod
+    ctx: StageContext, done: Examination, period: FiscalPeriod, *, exists: bool
 ) -> tuple[set[int], dict[str, tuple[str, str]]]:
-    """One period; gives the row ids of ours that are not in it, and the keys there that we do not expect, each with its
-    voucher's number and the period's code.
+    """One period, which need not exist in the ledger; gives the row ids of ours that are not in it, and the keys there that
+    we do not expect, each with its voucher's number and the period's code.
     """
     ours = _ours(ctx, expected.posted(ctx.store.engine, ctx.book.id, period))
     pages = LedgerPages(ctx.book.id, ctx.ledger.dimension_kinds)
-    for page in ctx.ledger.vouchers(period):
+    for page in ctx.ledger.vouchers(period) if exists else ():
         pages.add(page)
     found = match(ours.journal, pages.journal())
-    trial_balance = ctx.ledger.trial_balance(period)
+    trial_balance = ctx.ledger.trial_balance(period) if exists else ()
     done.vouchers += found.ours.vouchers.height
     done.ledger_vouchers += found.theirs.vouchers.height
     done.foreign += found.foreign
@@ -239,17 +241,16 @@ def _look_up(ctx: StageContext, done: Examination, absent: set[int], stray: set[
     ours = _ours(ctx, expected.posted_by_id(ctx.store.engine, absent | stray))
     pages = LedgerPages(ctx.book.id, ctx.ledger.dimension_kinds)
     if _keeps_keys(ctx):
-        with reading(ctx.store.engine) as connection:
-            stored = load(connection, ours.ids.to_list())
-        for start in range(0, len(stored), healing.LOOK_SIZE):
-            part = [s.voucher for s in stored[start : start + healing.LOOK_SIZE]]
-            for copies in ctx.ledger.find(part).values():
+        for part in healing.parts(ours.ids.to_list()):
+            with reading(ctx.store.engine) as connection:
+                stored = load(connection, part)
+            for copies in ctx.ledger.find([s.voucher for s in stored]).values():
                 pages.add(copies)
     found = match(ours.journal, pages.journal())
     words = _words(ctx, found)
     done.add(words.all())
     ids = ours.journal.vouchers["ledger_id"]
-    there = ctx.ledger.numbers([ids[v] for v in found.missing if ids[v]])
+    there = ctx.ledger.numbers([ids[v] for v in found.missing if ids[v]]) if len(found.missing) else {}
     for voucher in found.missing:
         if ours.ids[voucher] not in absent:
             continue  # it was elsewhere a moment ago, and is on its way

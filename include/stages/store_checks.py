@@ -59,8 +59,9 @@ def orphan(known: Known, number: str, period: str) -> Discrepancy:
         period,
         known.status.value,
         number,
-        f"凭证在会计系统中已有（{number}），这里的状态却是 {known.status.value}；下次过账会先查询并认领",
-        f"voucher is in the ledger ({number}) and {known.status.value} here: the next posting looks it up and adopts it",
+        f"凭证在会计系统中已有（{number}），这里的状态却是 {known.status.value}；下次过账会先查询并认领，之后仍在则请工程师查看",
+        f"voucher is in the ledger ({number}) and {known.status.value} here: the next posting looks it up and adopts it; if this "
+        "stays, an engineer must look",
     )
 
 

@@ -221,12 +221,16 @@ class Reconciliations:
 
     def adopt(self, lease: Lease, ids: Sequence[int], actor: str) -> list[str]:
         """Let posting look up vouchers that were never sent, by what we know, and are in the ledger all the same; returns
-        their keys. Those that were sent meanwhile are left alone.
+        their keys. Those that were sent meanwhile are left alone, and so are cancelled ones whose lines were not kept.
 
         Raises:
             LeaseLost: another run writes for the book.
         """
-        unsent = t.voucher.c.status.in_([*UNSENT_STATUSES, VoucherStatus.CANCELLED])
+        v = t.voucher
+        unsent = and_(
+            v.c.status.in_([*UNSENT_STATUSES, VoucherStatus.CANCELLED]),
+            exists().where(t.journal_line.c.voucher_id == v.c.id),
+        )
         return self._put_in_doubt(lease, ids, unsent, "voucher.found_in_ledger", actor)
 
     def send_back(self, lease: Lease, ids: Sequence[int], actor: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from include.domain.account import AuxiliaryDimension
 from include.domain.errors import RetryLater
@@ -146,6 +146,18 @@ def test_a_voucher_in_the_ledger_that_we_never_sent_is_adopted_and_not_sent_agai
     assert len(ledger.vouchers_by_id) == 3
     assert reconcile(ctx, MARCH).discrepancies == 0
     assert kinds(ctx) == []
+
+
+def test_a_cancelled_voucher_whose_lines_are_gone_stays_with_a_person_and_posting_goes_on(
+    ctx: StageContext, ledger: FakeLedger
+) -> None:
+    _forget(ctx, VoucherStatus.CANCELLED)
+    with ctx.store.engine.begin() as connection:
+        first = connection.scalar(select(func.min(t.voucher.c.id)))
+        connection.execute(delete(t.journal_line).where(t.journal_line.c.voucher_id == first))
+    assert reconcile(ctx, MARCH).adopted == 0
+    assert kinds(ctx) == [DiscrepancyKind.NO_VOUCHER, DiscrepancyKind.ORPHAN]
+    assert post(ctx, ALL).posted == 0
 
 
 def test_a_key_of_ours_that_the_store_does_not_know_goes_to_an_engineer(

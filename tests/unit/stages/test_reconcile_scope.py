@@ -143,6 +143,15 @@ def test_a_run_closes_only_what_it_looked_at(ctx: StageContext, ledger: FakeLedg
     assert found(ctx) == []
 
 
+def test_a_year_that_the_ledger_does_not_have_any_more_is_no_year_without_differences(
+    ctx: StageContext, ledger: FakeLedger
+) -> None:
+    ledger.states = {MARCH: PeriodState.OPEN}
+    del ledger.vouchers_by_id["3"]
+    reconcile(ctx, ALL)
+    assert found(ctx) == [(Kind.MISSING_IN_LEDGER, "2026-04")]
+
+
 def test_balances_show_ours_and_others_beside_the_trial_balance(
     ctx: StageContext, ledger: FakeLedger
 ) -> None:
