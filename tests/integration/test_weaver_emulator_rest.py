@@ -230,6 +230,12 @@ class TestChanges:
         assert wrong in answer["errMsg"]  # type: ignore[operator]
         assert fresh.count("All", user=100) == before
 
+    def test_what_no_database_can_keep_is_an_inner_error_and_leaves_nothing(self, fresh: Client) -> None:
+        before = fresh.count("All", user=100)
+        half = r'[{"fieldName": "sqr", "fieldValue": "100"}, {"fieldName": "sqbm", "fieldValue": "\ud800"}]'
+        assert self.create(fresh, mainData=half)["code"] == "SYSTEM_INNER_ERROR"
+        assert fresh.count("All", user=100) == before
+
     def test_a_json_body_is_taken_as_well(self, fresh: Client) -> None:
         fresh.login()
         headers = {"appid": APP_ID, "token": fresh.token, "userid": fresh.encrypted("100")}

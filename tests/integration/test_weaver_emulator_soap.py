@@ -425,3 +425,8 @@ def test_callers_at_once_do_not_disturb_each_other(fresh: Client) -> None:
     assert len(set(made)) == 20
     marks = [main_fields(fresh.soap("getWorkflowRequest", int(number), 9, 0))["djbh"] for number in made]
     assert len(set(marks)) == 20
+
+
+def test_a_condition_that_is_too_much_for_the_database_is_its_error(fresh: Client) -> None:
+    assert fresh.count("All", " or ".join(["1=1"] * 1_100)) == 0
+    assert fresh.admin("/counts", method="GET")["refused_conditions"]

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from include.emulators.weaver import rest, soap_service
 from include.emulators.weaver.admin import PREFIX as ADMIN_PREFIX
 from include.emulators.weaver.admin import admin_routes
+from include.emulators.weaver.conditions import SqlError
 from include.emulators.weaver.faults import Calls, FaultMiddleware
 from include.emulators.weaver.rest_auth import AuthFailure, Gate
 from include.emulators.weaver.soap import SoapFault, envelope, fault, parse
@@ -119,8 +120,12 @@ def _auth(world: World, work: Callable[[Any], Any]) -> Callable[[Request], Any]:
 def _rest(world: World, gate: Gate, handler: rest.Handler) -> Callable[[Request], Any]:
     def carry_out(headers: Any, params: dict[str, Any]) -> Any:
         user = gate.user(headers)
-        with world.call() as now:
-            return handler(rest.RestCall(world, user, params, now))
+        try:
+            with world.call() as now:
+                return handler(rest.RestCall(world, user, params, now))
+        except (UnicodeEncodeError, SqlError) as error:
+            # Half a surrogate pair, which JSON can spell and no database can keep; or more than a statement can hold.
+            return rest.broken(world, str(error))
 
     async def endpoint(request: Request) -> Response:
         params: dict[str, Any] = dict(request.query_params) | _body_params(

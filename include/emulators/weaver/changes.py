@@ -50,7 +50,7 @@ def apply(world: World, request_id: int, operation: str, data: Mapping[str, Any]
 
 
 def add(world: World, data: Mapping[str, Any]) -> list[int]:
-    """New documents, made and lived through now: {"count", "fate", "kind"}; returns their ids.
+    """New documents, made and lived through in this moment: {"count", "fate", "kind"}; returns their ids.
 
     Raises:
         EmulatorError: no such fate, or too many at once.
@@ -71,9 +71,8 @@ def add(world: World, data: Mapping[str, Any]) -> list[int]:
     made = []
     with world.call() as now:
         for _ in range(count):
-            # It began ten days ago and had all the time since.
             index = world.plan.documents + world.store.next_number("added")
-            made.append(generator.document(index, now - 13 * 86_400_000, until=now, fate=fate, kind=kind))
+            made.append(generator.document(index, now, until=now, fate=fate, kind=kind, pace=0))
     return made
 
 

@@ -71,9 +71,16 @@ class Generator:
             self.document(index, at, until=moment(self.plan.as_of, 86_399))
 
     def document(
-        self, index: int, at: int, *, until: int, fate: str | None = None, kind: str | None = None
+        self,
+        index: int,
+        at: int,
+        *,
+        until: int,
+        fate: str | None = None,
+        kind: str | None = None,
+        pace: float = 1,
     ) -> int:
-        """One document, created at `at` and lived up to `until`; returns its request id."""
+        """One document, created at `at` and lived up to `until` (`pace` 0: all of it at once); returns its id."""
         rng = random.Random(f"weaver:{self.plan.seed}:{index}")
         person = rng.choice(self.flow.company.claimants)
         fate = fate or rng.choices([name for name, _ in FATES], [weight for _, weight in FATES])[0]
@@ -93,7 +100,7 @@ class Generator:
             "UPDATE workflow_requestbase SET truth = ? WHERE requestid = ?",
             (json.dumps(truth.as_json(), ensure_ascii=False), request_id),
         )
-        _Life(self.flow, request_id, person.id, rng, at, until).live(fate)
+        _Life(self.flow, request_id, person.id, rng, at, until, pace).live(fate)
         if fate == "approved" and not defect and self._ended(request_id):
             if is_loan:
                 self.loans[person.id] = OpenLoan(request_id, truth.gross)
@@ -124,6 +131,7 @@ class _Life:
     rng: random.Random
     clock: int
     until: int
+    pace: float
 
     def live(self, fate: str) -> None:
         if fate == "draft" or not self._later(1):
@@ -158,5 +166,5 @@ class _Life:
 
     def _later(self, hours: float) -> bool:
         """Up to so many hours go by; False once that is after the last day."""
-        self.clock += int(self.rng.random() * hours * 3_600_000)
+        self.clock += int(self.rng.random() * hours * self.pace * 3_600_000)
         return self.clock <= self.until

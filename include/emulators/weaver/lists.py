@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from include.emulators.weaver.conditions import Where
+from include.emulators.weaver.conditions import SqlError, Where
 from include.emulators.weaver.store import Store
 
 # A request appears in the lists of those who take part in it, once each, by their latest task.
@@ -31,7 +32,8 @@ def _seen(kind: str, where: Where) -> str:
 def count(store: Store, kind: str, user: int, where: Where = NOTHING) -> int:
     """How many requests a list holds."""
     sql = f"SELECT count(*) AS n{_FROM}{_seen(kind, where)}"
-    found = store.row(sql, (user, *where.values))
+    with _sql_errors():
+        found = store.row(sql, (user, *where.values))
     assert found is not None
     return int(found["n"])
 
@@ -39,7 +41,21 @@ def count(store: Store, kind: str, user: int, where: Where = NOTHING) -> int:
 def rows(store: Store, kind: str, user: int, where: Where, limit: int, offset: int) -> list[sqlite3.Row]:
     """A stretch of a list, latest received first."""
     sql = f"SELECT t1.*, t2.receivedate, t2.receivetime{_FROM}{_seen(kind, where)}{_ORDER} LIMIT ? OFFSET ?"
-    return store.rows(sql, (user, *where.values, max(0, limit), max(0, offset)))
+    with _sql_errors():
+        return store.rows(sql, (user, *where.values, max(0, limit), max(0, offset)))
+
+
+@contextlib.contextmanager
+def _sql_errors() -> Iterator[None]:
+    """What the database itself refuses: a condition of a thousand terms, say.
+
+    Raises:
+        SqlError: it did.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise SqlError(str(error)) from error
 
 
 def soap_page(database: str, page: int, size: int, record_count: int, total: int) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.emulators.weaver import actions, lists, render
-from include.emulators.weaver.forms import ARCHIVE, Workflow
+from include.emulators.weaver.company import INTEGRATION_USER, SYSTEM_ADMIN
+from include.emulators.weaver.forms import ARCHIVE, START, Workflow
 from include.emulators.weaver.rest_search import bad_condition, where_of
 from include.emulators.weaver.world import World
 
@@ -57,15 +58,24 @@ class RestCall:
 Handler = Callable[[RestCall], Any]
 
 
+def _code(world: World, name: str) -> Any:
+    return name if world.options.code_shape == "name" else {"name": name, "statusCode": CODES[name]}
+
+
 def reply(call: RestCall, code: str, data: Any = None, errors: Mapping[str, Any] | None = None) -> Json:
     """The usual answer."""
-    shaped: Any = (
-        code if call.world.options.code_shape == "name" else {"name": code, "statusCode": CODES[code]}
-    )
-    body: Json = {"code": shaped, "errMsg": dict(errors or {})}
+    body: Json = {"code": _code(call.world, code), "errMsg": dict(errors or {})}
     if data is not None:
         body["data"] = data
     return body
+
+
+def broken(world: World, reason: str) -> Json:
+    """程序异常: what the product answers where it fell over."""
+    return {
+        "code": _code(world, "SYSTEM_INNER_ERROR"),
+        "errMsg": {"exception": reason.encode(errors="replace").decode()},
+    }
 
 
 def _refused(call: RestCall, errors: Mapping[str, Any]) -> Json:
@@ -344,7 +354,7 @@ def _withdraw(call: RestCall) -> Any:
 def _monitored(call: RestCall) -> bool:
     """Rights of a monitor: in this company the administrator and the accountant have them."""
     other = call.structure("otherParams", dict) or {}
-    return str(other.get("ismonitor", "")) == "1" and call.user in {1, 9}
+    return str(other.get("ismonitor", "")) == "1" and call.user in {SYSTEM_ADMIN, INTEGRATION_USER}
 
 
 def _draw_back(call: RestCall) -> Any:
@@ -367,7 +377,7 @@ def _delete(call: RestCall) -> Any:
     row = call.world.flow.request(call.number("requestId", "requestid"))
     if row is None:
         return reply(call, "PARAM_ERROR", errors={"requestId": call.text("requestId", "requestid")})
-    own = row["creater"] == call.user and row["currentnodetype"] == "0"
+    own = row["creater"] == call.user and row["currentnodetype"] == START
     if not own and not _monitored(call):
         return reply(call, "NO_PERMISSION", errors={"requestId": str(row["requestid"])})
     call.world.flow.delete(row["requestid"], call.now)

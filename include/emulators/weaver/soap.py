@@ -164,9 +164,9 @@ def _wrap(inner: str) -> str:
     )
 
 
-def encode(tag: str, kind: str, value: Any, service_ns: str, namespace: str = "") -> str:
-    """A value by its type. `namespace` is declared on the element where it is not its parent's."""
-    declared = f" xmlns={quoteattr(namespace)}" if namespace else ""
+def encode(tag: str, kind: str, value: Any, service_ns: str, own: str = "", around: str = "") -> str:
+    """A value by its type. The element's own namespace is declared where it is not the default already around it."""
+    declared = f" xmlns={quoteattr(own)}" if own != around else ""
     if value is None:
         return f'<{tag}{declared} xsi:nil="true"/>'
     if kind == "boolean":
@@ -175,10 +175,11 @@ def encode(tag: str, kind: str, value: Any, service_ns: str, namespace: str = ""
         return f"<{tag}{declared}>{escape(clean(str(value)))}</{tag}>"
     inside = namespace_of(kind, service_ns)
     if kind in ARRAYS:
-        inner = "".join(encode(ARRAYS[kind], ARRAYS[kind], item, service_ns, inside) for item in value)
+        item = ARRAYS[kind]
+        inner = "".join(encode(item, item, each, service_ns, inside, own) for each in value)
     else:
         inner = "".join(
-            encode(name, field, value.get(name), service_ns, inside)
+            encode(name, field, value.get(name), service_ns, inside, own)
             for name, field in STRUCTS[kind]
             if name in value or field not in {"boolean", "int"}
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from include.emulators.weaver import actions, lists, render
 from include.emulators.weaver.conditions import SqlError, Where, where_of
@@ -13,6 +14,7 @@ from include.emulators.weaver.soap_types import INFO, OPERATIONS, STRINGS
 from include.emulators.weaver.world import World
 
 Json = dict[str, Any]
+Found = TypeVar("Found")
 SUBMITTING = frozenset({"submit", "subback", "subnoback"})
 _LIST = re.compile(r"get(ToDo|Hendled|Processed|My|CC|All)WorkflowRequest(List|Count)")
 
@@ -36,37 +38,40 @@ def answer(world: World, call: SoapCall) -> tuple[str, Any]:
     return OPERATIONS[call.operation][1], value
 
 
-def _where(world: World, fragments: list[str]) -> Where | None:
-    """The conditions, or None where the database refuses them and the product says nothing of it."""
+def _searched(world: World, fragments: list[str], search: Callable[[Where], Found], nothing: Found) -> Found:
+    """What a search finds; `nothing` where the database refuses the conditions and the product keeps that to itself."""
     given = [fragment for fragment in fragments if fragment and fragment.strip()]
     if given and world.options.conditions == "refused":
         raise SoapFault("Client", "conditions参数不合法")
     try:
-        return where_of(given)
+        return search(where_of(given))
     except SqlError as error:
         world.refused_conditions.append(f"{error} | {' AND '.join(given)[:500]}")
         del world.refused_conditions[:-50]
         if world.options.sql_error == "fault":
             raise SoapFault("Server", str(error)) from error
-        return None
+        return nothing
 
 
 def _count(world: World, call: SoapCall, kind: str) -> int:
-    where = _where(world, call.value(1, STRINGS))
-    return 0 if where is None else lists.count(world.store, kind, call.value(0, "int"), where)
+    user = call.value(0, "int")
+    return _searched(
+        world, call.value(1, STRINGS), lambda where: lists.count(world.store, kind, user, where), 0
+    )
 
 
 def _list(world: World, call: SoapCall, kind: str) -> list[Json]:
     page, size, record_count, user = (call.value(index, "int") for index in range(4))
-    where = _where(world, call.value(4, STRINGS))
-    if where is None:
-        return []
-    total = lists.count(world.store, kind, user, where)
-    if world.options.endless_pages:
-        limit, offset = lists.again(size, (max(page, 1) - 1) * size, total)
-    else:
-        limit, offset = lists.soap_page(world.options.database, page, size, record_count, total)
-    found = lists.rows(world.store, kind, user, where, limit, offset)
+
+    def search(where: Where) -> list[sqlite3.Row]:
+        total = lists.count(world.store, kind, user, where)
+        if world.options.endless_pages:
+            limit, offset = lists.again(size, (max(page, 1) - 1) * size, total)
+        else:
+            limit, offset = lists.soap_page(world.options.database, page, size, record_count, total)
+        return lists.rows(world.store, kind, user, where, limit, offset)
+
+    found: list[sqlite3.Row] = _searched(world, call.value(4, STRINGS), search, [])
     return [render.listed(world, row) for row in found]
 
 

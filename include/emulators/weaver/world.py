@@ -83,32 +83,35 @@ class World:
         kind, logs = row["currentnodetype"], self.flow.logs(row["requestid"])
         if kind in {ARCHIVE, SUBMIT}:
             # Forced if the last way to the end was: a request may have been taken back and approved again.
-            last = next((log["logtype"] for log in logs if log["logtype"] in {"e", "0", "2"}), "")
-            return "forced" if last == "e" else "approved"
+            last = next((log for log in logs if log["logtype"] in {"e", "0", "2"}), None)
+            if last is None or last["logtype"] != "e":
+                return "approved"
+            # Past the last approval there is nothing left to force.
+            return "approved" if self.flow.workflow_of(row).node(last["nodeid"]).kind == SUBMIT else "forced"
         if row["archived_once"]:
             return "revoked"
         if kind != START or self.store.row(
             "SELECT 1 FROM emulator_move WHERE requestid = ?", (row["requestid"],)
         ):
             return "pending"
-        last = logs[0]["logtype"] if logs else ""
-        return {"3": "rejected", "w": "withdrawn", "r": "withdrawn"}.get(last, "draft")
+        latest = str(logs[0]["logtype"]) if logs else ""
+        return {"3": "rejected", "w": "withdrawn", "r": "withdrawn"}.get(latest, "draft")
 
     def truth(self) -> dict[str, Json]:
         """By request id, what each expense and loan is; deleted ones too.
 
-        `verdict`, `voucher_expected` (approved, and without a defect), `truth` (see papers.Truth; None for a document
+        `verdict`, `archived_once` (it has been at its end, whatever came then), `voucher_expected` (approved, and without a defect), `truth` (see papers.Truth; None for a document
         that a client has made), `voucher` (what was written back).
         """
         found: dict[str, Json] = {}
         with self.call():
             for row in self.store.rows("SELECT * FROM workflow_requestbase ORDER BY requestid"):
                 if row["workflowid"] in self.ledger_workflows:
-                    found[str(row["requestid"])] = self._told(row["truth"], row["body"], self.verdict(row))
+                    found[str(row["requestid"])] = self._told(dict(row), self.verdict(row))
             for gone in self.store.rows("SELECT * FROM emulator_deleted ORDER BY requestid"):
                 snapshot = json.loads(gone["snapshot"])
                 if snapshot["workflowid"] in self.ledger_workflows:
-                    found[str(gone["requestid"])] = self._told(snapshot["truth"], snapshot["body"], "deleted")
+                    found[str(gone["requestid"])] = self._told(snapshot, "deleted")
         return found
 
     @property
@@ -118,11 +121,12 @@ class World:
         return {workflow.id for workflow in self.workflows.values() if workflow.mark in marks}
 
     @staticmethod
-    def _told(truth: str | None, body: str, verdict: str) -> Json:
-        known = json.loads(truth) if truth else None
-        main = json.loads(body)["main"]
+    def _told(row: Json, verdict: str) -> Json:
+        known = json.loads(row["truth"]) if row["truth"] else None
+        main = json.loads(row["body"])["main"]
         return {
             "verdict": verdict,
+            "archived_once": bool(row["archived_once"]),
             "voucher_expected": verdict == "approved" and known is not None and not known["defect"],
             "truth": known,
             "voucher": {name: main.get(name, "") for name in ("pzh", "pzqj", "pzzt", "pzcw")},

@@ -152,6 +152,7 @@ class TestTheCompany:
         assert set(verdicts) == {"approved", "forced"}
         revoked = [number for number, told in truth.items() if told["verdict"] == "revoked"]
         assert not {str(row["requestid"]) for row in archived} & set(revoked)
+        assert {truth[number]["archived_once"] for number in revoked} == {True}
 
 
 class TestConditions:
