@@ -26,6 +26,7 @@ from include.cli_common import (
     show,
 )
 from include.cli_follow import register as register_follow
+from include.cli_forms import register as register_forms
 from include.cli_periods import register as register_periods
 from include.cli_reconcile import register as register_reconcile
 from include.cli_rules import rules_app
@@ -68,6 +69,7 @@ app.add_typer(emulate_app, name="emulate")
 app.add_typer(rules_app, name="rules")
 register_reconcile(app)
 register_follow(app)
+register_forms(app)
 
 
 def main(resolve: Resolver) -> None:

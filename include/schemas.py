@@ -1,4 +1,4 @@
-"""JSON schemas of templates, books and sources, by which editors complete and check the YAML files.
+"""JSON schemas of templates, books, sources and form mappings, by which editors complete and check the YAML files.
 
 They are made from the models, and say what the models cannot: which facts, measures and placeholders there are. A file
 that the loader takes fits its schema; what needs several places of a file together only the loader checks.
@@ -16,9 +16,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from include.adapters.registry import LEDGERS, SOURCES
+from include.domain.document import DocumentKind
+from include.form_mappings import FormMapping
 from include.rules import facts
 from include.rules.facts import FactType, Measure, Scope
 from include.rules.schema import TemplateFile
+from include.schema_words import FORM_WORDS
 from include.settings import DEFAULT_CONFIG_DIR, Book, Source
 
 Schema = dict[str, Any]
@@ -26,6 +29,7 @@ FOLDER = DEFAULT_CONFIG_DIR / "schemas"
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """The one that the YAML language server of all editors knows whole."""
 _PROPERTY = facts.PROPERTY.pattern
+_REFERENCE = re.compile(r'"#/\$defs/(\w+)"')
 _WORDS = {
     "TemplateFile": "凭证模板文件 / a file of voucher templates",
     "TemplateFile.templates": "凭证模板，一种会计事项一个 / voucher templates, one for each accounting event",
@@ -134,12 +138,12 @@ _WORDS = {
     "Fields.project": "项目字段 / field of the project",
     "Fields.supplier": "供应商字段 / field of the supplier",
     "Fields.properties": "供规则使用的其他字段：我们的名称 → 表单字段 / further fields for rules: our name to the form's key",
-}  # fmt: skip
+} | FORM_WORDS  # fmt: skip
 """What an editor shows beside a key, Chinese first."""
 
 
 def build() -> dict[str, Schema]:
-    """All schemas by the name of their file, `template`, `book` and `source`."""
+    """All schemas by the name of their file, `template`, `book`, `source` and `mapping`."""
     template = _schema_of(TemplateFile)
     definitions = template["$defs"]
     predicates = _predicates(definitions.pop("Predicate"))
@@ -154,7 +158,23 @@ def build() -> dict[str, Schema]:
     book["$defs"]["Ledger"]["properties"]["system"]["enum"] = sorted(LEDGERS)
     source["properties"]["functional_currency"]["pattern"] = "^[A-Z]{3}$"
     source["properties"]["system"]["enum"] = sorted(SOURCES)
-    return {"template": template, "book": book, "source": source}
+    return {"template": template, "book": book, "source": source, "mapping": _mapping()}
+
+
+def _mapping() -> Schema:
+    """Of form mappings, where a field without further keys may be written as its code alone."""
+    mapping = _schema_of(FormMapping)
+    definitions = mapping["$defs"]
+    kinds = definitions["DocumentKind"]["enum"]
+    kinds.remove(DocumentKind.UNKNOWN)
+    for name, definition in definitions.items():
+        properties = definition.get("properties", {})
+        if name == "Target" or ("by" in properties and set(definition.get("required", ())) <= {"field"}):
+            definitions[name] = {
+                "description": definition["description"],
+                "anyOf": [{"type": "string", "minLength": 1}, definition],
+            }
+    return mapping
 
 
 def text_of(schema: Schema) -> str:
@@ -172,12 +192,26 @@ def _schema_of(model: type[BaseModel]) -> Schema:
     hidden = [name for name, field in model.model_fields.items() if field.exclude]
     for name in hidden:
         del schema["properties"][name]
+    _drop_unused(schema)
     for name, definition in [(model.__name__, schema), *schema.get("$defs", {}).items()]:
         definition["description"] = _WORDS[name]
         for key, value in definition.get("properties", {}).items():
             definition["properties"][key] = {**_without_null(value), "description": _WORDS[f"{name}.{key}"]}
         definition.pop("title", None)
     return {"$schema": DIALECT, "title": model.__name__, **schema}
+
+
+def _drop_unused(schema: Schema) -> None:
+    """Take out the definitions that only hidden keys named."""
+    definitions = schema.get("$defs", {})
+    parts = [{key: value for key, value in schema.items() if key != "$defs"}]
+    used: set[str] = set()
+    while parts:
+        found = set(_REFERENCE.findall(json.dumps(parts.pop()))) - used
+        used |= found
+        parts += [definitions[name] for name in found]
+    for name in set(definitions) - used:
+        del definitions[name]
 
 
 def _without_null(schema: Schema) -> Schema:

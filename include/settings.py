@@ -1,7 +1,7 @@
 """Configuration: books (账簿) and sources, as YAML files that are checked whole before anything runs.
 
 `VOUCHERFLOW_CONFIG_DIR` points to another folder than include/config, `VOUCHERFLOW_STORE` to another database.
-Layout: `sources/<id>.yaml`, `books/<id>.yaml`, `rules/<book>/*.yaml`, `tables/<book>/*.csv`.
+Layout: `sources/<id>.yaml`, `mappings/<source>/*.yaml`, `books/<id>.yaml`, `rules/<book>/*.yaml`, `tables/<book>/*.csv`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from include.domain.changes import Policy
 from include.domain.document import DocumentKind
 from include.domain.errors import FixConfig
 from include.domain.money import AmountError, currency_decimals
+from include.form_mappings import FormMapping, read_mappings
 from include.pace import MAX_QUEUE_S
 
 DEFAULT_CONFIG_DIR = Path(__file__).parent / "config"
@@ -70,10 +71,13 @@ class Source(_Closed):
     """Documents changed before this day are never read."""
     overlap_s: int = Field(default=600, ge=0, le=86_400)
     """Every extract reads this far back behind its watermark, for clocks that differ and late commits."""
-    forms: Sequence[FormRule]
+    forms: Sequence[FormRule] = ()
+    """For systems whose forms are fixed; those of free forms come from the mapping files."""
     fields: Fields = Fields()
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Settings of that vendor's adapter alone, checked by it."""
+    mappings: Sequence[FormMapping] = Field(default=(), exclude=True)
+    """How its free forms are read: the files of mappings/<id>."""
     file: str = Field(default="", exclude=True)
 
     @field_validator("timezone")
@@ -253,11 +257,57 @@ def load_settings(directory: Path | None = None) -> Settings:
     root = directory or config_dir()
     problems: list[str] = []
     sources = _load_all(root / "sources", Source, problems)
+    sources = {key: _with_mappings(source, root, problems) for key, source in sources.items()}
     books = _load_all(root / "books", Book, problems)
     problems += _cross_check(sources, books)
+    problems += _check_forms(sources, root)
     if problems:
         raise FixConfig("\n".join(problems))
     return Settings(config_dir=root, sources=sources, books=books)
+
+
+def load_source(source_id: str, directory: Path | None = None) -> Source:
+    """One source alone, without mappings: for drafting the first of them.
+
+    Raises:
+        FixConfig: there is no such file, or it is wrong.
+    """
+    folder = (directory or config_dir()) / "sources"
+    path = folder / f"{source_id}.yaml"
+    if path not in folder.glob("*.yaml"):
+        known = "、".join(sorted(found.stem for found in folder.glob("*.yaml"))) or "-"
+        raise FixConfig(f"{path}: 没有来源 {source_id!r}，现有：{known} / no such source; there is: {known}")
+    problems: list[str] = []
+    read = read_model(path, Source, problems)
+    if read is None:
+        raise FixConfig("\n".join(problems))
+    return read[0].model_copy(update={"file": str(path)})
+
+
+def _with_mappings(source: Source, root: Path, problems: list[str]) -> Source:
+    """The source with its mapping files, whose forms are its forms."""
+    mappings = read_mappings(root / "mappings" / source.id, problems)
+    rules = [
+        FormRule(form=mapping.form, template=template, kind=mapping.kind)
+        for mapping in mappings
+        for template in mapping.templates
+    ]
+    return source.model_copy(update={"mappings": mappings, "forms": (*source.forms, *rules)})
+
+
+def _check_forms(sources: Mapping[str, Source], root: Path) -> Iterable[str]:
+    folder = root / "mappings"
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name not in sources:
+            known = "、".join(sorted(sources)) or "-"
+            yield f"{path}: 没有来源 {path.name!r}，可选：{known} / no source of that name, choose: {known}"
+    for source in sources.values():
+        has_files = any((folder / source.id).glob("*.yaml"))
+        if not source.forms and not has_files:
+            yield (
+                f"{source.file}: forms: 没有单据类型：在此写明，或为自由表单放入 {folder / source.id}/*.yaml / no forms: name them here, "
+                f"or put mappings of free forms into {folder / source.id}"
+            )
 
 
 def _load_all(folder: Path, model: type[Model], problems: list[str]) -> dict[str, Model]:

@@ -13,6 +13,7 @@ class Directory:
 
     def __init__(self, records: Iterable[MasterRecord]) -> None:
         self._records = {(record.kind, record.id): record for record in records}
+        self._by_name: dict[tuple[str, str], list[MasterRecord]] | None = None
 
     def reference(self, kind: str, identity: str) -> Reference:
         record = self._records.get((kind, identity))
@@ -24,3 +25,12 @@ class Directory:
     def with_records(self, records: Iterable[MasterRecord]) -> Directory:
         """One that knows these too."""
         return Directory([*self._records.values(), *records])
+
+    def named(self, kind: str, name: str) -> list[MasterRecord]:
+        """The entries of a name; those in use alone, if there are any."""
+        if self._by_name is None:
+            self._by_name = {}
+            for record in self._records.values():
+                self._by_name.setdefault((record.kind, record.name), []).append(record)
+        found = self._by_name.get((kind, name), [])
+        return [record for record in found if record.is_active] or found

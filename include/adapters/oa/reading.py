@@ -48,6 +48,14 @@ AMOUNT_FAULTS = {
         "{shown} has more decimals than {currency} has ({decimals}), correct it",
     ),
     "out_of_range": ("{shown} 超出可记账的范围，请改正", "{shown} is beyond what can be booked, correct it"),
+    "in_words": (
+        "{shown} 不是阿拉伯数字（大写、带“万”或“整”的金额不读取），请改填数字",
+        "{shown} is written in words, which are not read: enter digits",
+    ),
+    "other_currency": (
+        "{shown} 所写的币种与 {currency} 不符，请改正金额或币种",
+        "{shown} names another currency than {currency}: correct the amount or the currency",
+    ),
     "unknown_currency": (
         "币种 {currency} 不是 ISO 4217 币种，请改正",
         "{currency} is no ISO 4217 currency, correct it",
