@@ -58,18 +58,18 @@ def families(ours: Journal, theirs: Journal, links: pl.DataFrame) -> pl.DataFram
     Args:
         ours: those of our vouchers that have no equal.
         theirs: those of the ledger's that are not the equal of one of ours.
-        links: `ours`, `theirs` and `is_own`: whether key or id make them the same voucher.
+        links: `ours`, `theirs`: what key, id or a text there say.
     """
     if ours.vouchers.is_empty() or theirs.vouchers.is_empty():
         return pl.DataFrame(schema=FAMILIES)
     named = links.select(one=2 * pl.col("ours"), other=2 * pl.col("theirs") + 1)
-    sure = _agreeing(ours, theirs, named, links)
+    sure = _agreeing(ours, theirs, named)
     ours, theirs = without(ours, sure["ours"]), without(theirs, sure["theirs"])
     left = named.filter(
         (pl.col("one") // 2).is_in(ours.vouchers["voucher"].implode()),
         (pl.col("other") // 2).is_in(theirs.vouchers["voucher"].implode()),
     )
-    alike = _agreeing(ours, theirs, pl.concat([left, _shared(ours, theirs)]), links)
+    alike = _agreeing(ours, theirs, pl.concat([left, _shared(ours, theirs)]))
     return pl.concat([sure, alike])
 
 
@@ -105,20 +105,13 @@ def _shared(ours: Journal, theirs: Journal) -> pl.DataFrame:
     return pl.concat(sides).join(common, on=what).select("one", other=-1 - pl.col("number").cast(pl.Int64))
 
 
-def _agreeing(ours: Journal, theirs: Journal, edges: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+def _agreeing(ours: Journal, theirs: Journal, edges: pl.DataFrame) -> pl.DataFrame:
     """What hangs together by `edges` and has equal sums on both sides, as FAMILIES."""
     members = _members(edges)
-    own = links.filter("is_own").select(voucher="theirs", is_ours=False).unique()
-    sizes = (
-        members.join(own.with_columns(is_own=True), on=["voucher", "is_ours"], how="left")
-        .group_by("group")
-        .agg(
-            pl.col("is_ours").sum().alias("ours"),
-            (~pl.col("is_ours")).sum().alias("theirs"),
-            pl.col("is_own").any().alias("has_own"),
-        )
+    sizes = members.group_by("group").agg(
+        pl.col("is_ours").sum().alias("ours"), (~pl.col("is_ours")).sum().alias("theirs")
     )
-    one_to_one = (pl.col("ours") == 1) & (pl.col("theirs") == 1) & ~pl.col("has_own")
+    one_to_one = (pl.col("ours") == 1) & (pl.col("theirs") == 1)  # by key or id it would be an equal pair
     kinds = sizes.select(
         "group",
         pl.when((pl.col("ours") == 1) & (pl.col("theirs") > 1))

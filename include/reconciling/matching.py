@@ -125,8 +125,8 @@ def _red_copies(ours: Journal, theirs: Journal, named: pl.DataFrame) -> pl.DataF
 
 
 def _open_links(links: pl.DataFrame, named: pl.DataFrame, equal: pl.DataFrame) -> pl.DataFrame:
-    """`ours`, `theirs`, `is_own` of what has no equal."""
-    both = pl.concat([links.select(*_PAIR, "is_own"), named.select(*_PAIR, is_own=False)])
+    """`ours`, `theirs` of what has no equal."""
+    both = pl.concat([links.select(_PAIR), named.select(_PAIR)])
     return both.join(equal, on="ours", how="anti").join(equal, on="theirs", how="anti")
 
 

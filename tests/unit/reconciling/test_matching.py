@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,17 @@ def test_a_ledger_that_merges_by_itself_gives_one_id_to_several() -> None:
     assert findings(ours, theirs, keeps_keys=False) == {(Kind.MERGED, 1), (Kind.MERGED, 2)}
 
 
+def test_a_voucher_under_anothers_key_is_not_ours_for_its_id() -> None:
+    assert findings([FIRST, SECOND], [FIRST.but(ledger_id="2")]) == {(Kind.MISSING_IN_LEDGER, 2)}
+
+
+def test_a_red_copy_is_no_part_of_a_split() -> None:
+    red_copy = Spec("9", 0, red(FIRST.lines), text="冲销 记-1")
+    found = matched([FIRST], [FIRST.but(lines=HALF), Spec("8", 0, HALF, text="拆自 记-1"), red_copy])
+    assert sorted(found.theirs.vouchers["ledger_id"].gather(found.families["theirs"])) == ["1", "8"]
+    assert found.theirs.vouchers["ledger_id"].gather(found.reversals["theirs"]).to_list() == ["9"]
+
+
 def test_parts_that_do_not_add_up_are_no_split() -> None:
     theirs = [FIRST.but(lines=HALF), Spec("9", 0, HALF[:1] + HALF[2:], text="拆自 记-1")]
     assert findings([FIRST], theirs) == {(Kind.AMOUNT, 1)}
@@ -142,8 +154,10 @@ def test_others_are_counted_and_their_keys_told() -> None:
     assert found.theirs.vouchers["ledger_id"].gather(found.strange).to_list() == ["5"]
 
 
-def test_every_kind_has_words() -> None:
+def test_every_kind_has_words_and_stands_in_the_manual() -> None:
     assert set(LABELS) == set(Kind)
+    manual = (Path(__file__).parents[3] / "docs/reconciliation.md").read_text("utf-8")
+    assert [kind for kind in Kind if f"`{kind.value}`" not in manual] == []
 
 
 @st.composite
