@@ -18,14 +18,15 @@ from include.store import tables as t
 from include.store.documents import in_scope, within
 from include.store.engine import reading
 from include.store.moved import day_by_policy
+from include.store.standing import NOT_STANDING
 
 
 @dataclass(frozen=True, slots=True)
 class Summary(StageResult):
     """documents = not_due + pending + accepted + quarantined; accepted = no_voucher + documents with vouchers.
 
-    `vouchers` are all that stand (not cancelled), `posted` those in the ledger, `debit_total` and
-    `credit_total` the posted ones' totals in major units of `currency`. `complete` is the completeness proof
+    `vouchers` are all that stand (not cancelled, refused or taken back by hand), `posted` those in the ledger,
+    `debit_total` and `credit_total` the posted ones' totals in major units of `currency`. `complete` is the completeness proof
     of the book's source. `discrepancies` are the book's open ones. `rules` are version and digest of those in
     force; `rules_current` is false where the folder says something else: refused, or not generated with yet.
     """
@@ -101,7 +102,7 @@ def summarise(ctx: StageContext, scope: Scope | None = None) -> Summary:
         accepted=dispositions.get(Disposition.ACCEPTED, 0) + dispositions.get(Disposition.NO_VOUCHER, 0),
         quarantined=dispositions.get(Disposition.QUARANTINED, 0),
         no_voucher=dispositions.get(Disposition.NO_VOUCHER, 0),
-        vouchers=sum(count.values()) - count[VoucherStatus.CANCELLED] - count[VoucherStatus.REJECTED],
+        vouchers=sum(number for status, number in count.items() if status not in NOT_STANDING),
         posted=count[VoucherStatus.POSTED],
         held=count[VoucherStatus.HELD],
         rejected=count[VoucherStatus.REJECTED],

@@ -16,8 +16,8 @@ from include.store import bulk
 from include.store import tables as t
 from include.store.corrections import Relation
 
-NOT_STANDING = (VoucherStatus.CANCELLED, VoucherStatus.REJECTED)
-"""Such vouchers are in no ledger and will not be sent as they are."""
+NOT_STANDING = (VoucherStatus.CANCELLED, VoucherStatus.REJECTED, VoucherStatus.REVERSED)
+"""Such vouchers count in no ledger and will not be sent as they are."""
 
 VOUCHER_COLUMNS = (
     *("id", "key", "source", "document_id", "document_pk", "event", "revision", "word", "date", "period"),

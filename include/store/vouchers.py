@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, func, insert, or_, select, true, update
 
 from include.domain.account import AuxiliaryDimension
 from include.domain.document import Disposition
@@ -352,13 +352,21 @@ class Vouchers:
     def file_problems(
         self, book: str, stage: Stage, found: Mapping[int, Sequence[Problem]], quarantine: Collection[int]
     ) -> None:
-        """Open and resolve a stage's problems by voucher id; documents of `quarantine`d vouchers are quarantined."""
+        """Open and resolve a stage's problems by voucher id; documents of `quarantine`d vouchers are quarantined. Both is
+        about a document as it is now, whichever revision the voucher is of.
+        """
         v = t.voucher
         with writing(self.engine) as connection:
+            now = t.source_document.alias()
+            current = func.coalesce(now.c.id, v.c.document_pk).label("document_pk")
             documents = {
                 row.id: row.document_pk
                 for part in chunks(list(found))
-                for row in connection.execute(select(v.c.id, v.c.document_pk).where(v.c.id.in_(part)))
+                for row in connection.execute(
+                    select(v.c.id, current)
+                    .outerjoin(now, and_(of_document(now, v), now.c.is_current))
+                    .where(v.c.id.in_(part))
+                )
             }
             by_document: dict[int, list[Problem]] = {pk: [] for pk in documents.values()}
             for voucher_id, items in found.items():

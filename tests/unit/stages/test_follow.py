@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from include.adapters.ledger.tryton import build_ledger
 from include.domain.changes import Action
 from include.domain.document import Disposition, DocumentKind, DocumentStatus
 from include.domain.errors import FixData, RetryLater
@@ -29,6 +30,7 @@ from include.store.chains import chain_of, chains_of
 from include.store.engine import open_engine, reading
 from include.store.store import Store, assemble
 from tests.conftest import FakeClock
+from tests.contract.tryton_server import serving
 from tests.documents import DAY, claim, line, loan
 from tests.fakes.ledger import FakeLedger, Loss
 from tests.fakes.source import FakeSource
@@ -567,4 +569,29 @@ def test_the_whole_job_with_its_gates_agrees_on_all_sides(
         world.standing_number(number) for number in (1, 2, 3)
     ]
     assert job() == 0
+    engine.dispose()
+
+
+def test_on_tryton_all_that_changed_nets_to_what_the_documents_ask_for(
+    oa: FakeSource, make_store_url: Callable[[str], str], clock: FakeClock, new_ledger: Callable[[], Path]
+) -> None:
+    engine = open_engine(make_store_url("sqlite"))
+    world = World.of(assemble(engine, clock), oa, FakeLedger(), clock)
+    world.under(AUTOMATIC)
+    with serving(new_ledger()) as running:
+        gateway = build_ledger(world.ctx.book, running.endpoint)
+        world.ctx = replace(world.ctx, connect_ledger=lambda: gateway)
+        for number in (1, 2, 3):
+            world.put(number)
+        world.run()
+        world.change(1, **altered())
+        world.withdraw(2)
+        world.run()
+        nets = {
+            each.account: each.debit_minor - each.credit_minor
+            for each in gateway.trial_balance(FiscalPeriod(2026, 3))
+        }
+        found = reconcile(world.ctx, ALL).discrepancies
+    assert {account: net for account, net in nets.items() if net} == {"6602.10": 15_900, "1002": -15_900}
+    assert found == 0
     engine.dispose()

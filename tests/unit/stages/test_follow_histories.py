@@ -110,7 +110,7 @@ deeds: st.SearchStrategy[tuple[Callable[..., None], tuple[Any, ...]]] = st.one_o
 
 
 @settings(
-    max_examples=40,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
