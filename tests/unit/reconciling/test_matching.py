@@ -115,6 +115,12 @@ def test_a_ledger_that_merges_by_itself_gives_one_id_to_several() -> None:
     assert findings(ours, theirs, keeps_keys=False) == {(Kind.MERGED, 1), (Kind.MERGED, 2)}
 
 
+def test_of_several_copies_the_one_that_we_know_is_compared() -> None:
+    edited = changed(0, account="6602.11").but(ledger_id="5")
+    copies = [FIRST.but(ledger_id="4"), edited]
+    assert findings([FIRST.but(ledger_id="5")], copies) == {(Kind.DUPLICATE_IN_LEDGER, 1), (Kind.ACCOUNT, 1)}
+
+
 def test_a_voucher_under_anothers_key_is_not_ours_for_its_id() -> None:
     assert findings([FIRST, SECOND], [FIRST.but(ledger_id="2")]) == {(Kind.MISSING_IN_LEDGER, 2)}
 
