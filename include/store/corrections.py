@@ -21,7 +21,7 @@ from include.domain.document import Disposition
 from include.domain.problems import Stage
 from include.domain.voucher import UNSENT_STATUSES, VoucherStatus
 from include.ports import Clock
-from include.store import audit, bulk
+from include.store import audit, bulk, problems
 from include.store import tables as t
 from include.store.engine import writing
 from include.store.moved import keep_moves
@@ -153,6 +153,7 @@ class Corrections:
             for correction in sound:
                 if correction.release is not None:
                     _release(connection, correction.document_pk, correction.release, now)
+            problems.forget_cancelled(connection, [each.document_pk for each in sound if each.cancelled], now)
             audit.append(connection, [_event(each, book, rules, actor) for each in sound], now)
         return sound
 

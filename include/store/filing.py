@@ -170,6 +170,7 @@ def file_page(connection: Connection, source: str, filed: Mapping[str, Filed], f
         list(rows.kept.values()),
     )
     _cancel_unsent(connection, list(rows.kept.values()), rows.steady)
+    problems.forget_cancelled(connection, list(rows.kept.values()), fetched_at)
     _file_problems(connection, filed, pks, fetched_at)
     return Saved(**counts)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, exists, insert, select, update
 
 from include.domain.problems import Problem, Stage
+from include.domain.voucher import VoucherStatus
 from include.store import tables as t
 
 CHUNK = 500
@@ -44,6 +45,16 @@ def sync(
         connection.execute(update(p).where(p.c.id.in_(gone[start : start + CHUNK])).values(resolved_at=at))
     if fresh:
         connection.execute(insert(p), fresh)
+
+
+def forget_cancelled(connection: Connection, document_pks: Sequence[int], at: datetime) -> None:
+    """Resolve what posting said of vouchers that are cancelled now: nobody need mend them any more."""
+    p, v = t.problem, t.voucher
+    cancelled = exists().where(v.c.key == p.c.where, v.c.status == VoucherStatus.CANCELLED)
+    for start in range(0, len(document_pks), CHUNK):
+        its = p.c.document_pk.in_(document_pks[start : start + CHUNK])
+        still_open = (p.c.stage == Stage.POST, p.c.resolved_at.is_(None))
+        connection.execute(update(p).where(its, *still_open, cancelled).values(resolved_at=at))
 
 
 def _row(pk: int, book: str, stage: Stage, problem: Problem, at: datetime) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def test_the_score_counts_what_is_not_equivalent() -> None:
 
 def test_every_account_of_the_shipped_rules_stands_in_a_golden_case(acme: World) -> None:
     texts = "\n".join(path.read_text("utf-8") for path in Path("tests/golden/rules").glob("*.yaml"))
-    accounts = {keyed.account for keyed in acme.rules.accounts.values()}
+    by_policy = acme.book.after_posting.prior_year_account  # no template uses it: see docs/corrections.md
+    accounts = {keyed.account for key, keyed in acme.rules.accounts.items() if key != by_policy}
     accounts |= {row.account for table in acme.rules.tables.values() for row in table.rows}
     assert {account for account in accounts if f" {account} " not in texts} == set()

@@ -595,3 +595,13 @@ def test_on_tryton_all_that_changed_nets_to_what_the_documents_ask_for(
     assert {account: net for account, net in nets.items() if net} == {"6602.10": 15_900, "1002": -15_900}
     assert found == 0
     engine.dispose()
+
+
+def test_what_was_said_of_a_held_voucher_is_forgotten_with_its_document(world: World) -> None:
+    close(world, FiscalPeriod(2026, 3))
+    world.put()
+    world.run()
+    assert world.problems() == ["voucher.held"]
+    world.withdraw(status=DocumentStatus.IN_APPROVAL)
+    world.run()
+    assert world.problems() == []
