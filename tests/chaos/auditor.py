@@ -2,12 +2,13 @@
 
 It knows three things: the company's own documents with the emulator's verdict on each, a rule of a few lines for what a
 document's voucher must say, and the ledger's raw tables. It reads the store with SQL of its own, only to see what is
-still open. A voucher is recognised by its summary, which is its document's code.
+still open. A voucher is recognised by the document's code in its summary.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ SHANGHAI = timezone(timedelta(hours=8))
 WITH_VOUCHER = ("expense", "loan", "payment")
 Line = tuple[str, str]
 """Account and auxiliary value (`department RD-1`), "" where there is none."""
+CODE = re.compile(r"\b[A-Z]\d{8}\b")
 SHOWN = 40
 
 
@@ -221,11 +223,12 @@ def read_tryton(file: Path) -> list[Posted]:
 def _voucher(rows: Iterable[tuple[str, str, int, str]], *, day: str, number: str, is_posted: bool) -> Posted:
     """A voucher of rows (account, auxiliary value, debit less credit, summary)."""
     lines: Counter[Line] = Counter()
-    code = ""
+    codes = set()
     for account, auxiliary, amount, summary in rows:
         lines[account, auxiliary] += amount
-        code = code or summary
-    return Posted(code, day, _without_zeros(lines), number, is_posted)
+        found = CODE.search(summary)
+        codes.add(found[0] if found else summary)
+    return Posted("/".join(sorted(codes)), day, _without_zeros(lines), number, is_posted)
 
 
 # -- the comparison --------------------------------------------------------------------------------------
@@ -257,11 +260,20 @@ def audit(world: Any, there: Sequence[Posted]) -> Verdict:
             verdict.unresolved.append(
                 f"{wanted.code} shows number {document.voucher_no!r}, the ledger has {numbers}"
             )
-    verdict.duplicated += [
-        f"{code!r} is {len(surplus)} times in the ledger and has no business there"
-        for code, surplus in by_code.items()
-    ]
+    for code, surplus in by_code.items():
+        if not _cancel_out(surplus):
+            verdict.duplicated.append(
+                f"{code!r} is {len(surplus)} times in the ledger and has no business there"
+            )
     return verdict
+
+
+def _cancel_out(vouchers: Sequence[Posted]) -> bool:
+    """Whether they are a voucher and its reversal, and nothing else."""
+    total: Counter[Line] = Counter()
+    for voucher in vouchers:
+        total.update(voucher.lines)
+    return len(vouchers) == 2 and not _without_zeros(total) and all(each.is_posted for each in vouchers)
 
 
 OPEN = {

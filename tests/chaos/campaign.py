@@ -34,6 +34,8 @@ LATER_S, NEXT_DAY_S = 900, 90_000
 """When the next run comes. After a day the product waits for no call of the day before."""
 QUIET_S = 0.4
 FINAL_RUNS = 4
+LATER = 75
+"""The exit code that says that the same command may go through a little later."""
 STORE_MB = 200
 
 
@@ -247,6 +249,9 @@ class Campaign:
         passed: Counter[str] = Counter()
         for stage in steps.STAGES:
             worker = self.run(stage)
+            for _ in range(FINAL_RUNS):  # a busy machine may be too slow once
+                if worker.status == LATER:
+                    worker = self.run(stage)
             if worker.status:
                 raise RuntimeError(f"{stage} fails although nothing is broken, see {worker.log}")
             missing = [

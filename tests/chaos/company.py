@@ -61,11 +61,13 @@ class Company:
 
     Attributes:
         waiting: Sound claims that are not approved yet, in the order in which they will be.
+        approved: Those that were approved meanwhile, and stand.
     """
 
     world: World
     trouble: Trouble
     waiting: list[str] = field(default_factory=list)
+    approved: list[str] = field(default_factory=list)
     url: str = ""
 
     @classmethod
@@ -100,7 +102,14 @@ class Company:
         for flow_id in chosen:
             self.world.change("submit", flow_id)
             self.world.change("approve", flow_id)
+        self.approved += chosen
         return len(chosen)
+
+    def nullify(self, chance: Random) -> None:
+        """Make one of the approved claims void, whatever has become of its voucher."""
+        if self.approved:
+            flow_id = self.approved.pop(chance.randrange(len(self.approved)))
+            self.world.change("nullify", flow_id)
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -140,6 +149,7 @@ def write_config(folder: Path, ledger: dict[str, Any]) -> None:
         "source": "hesi",
         "legal_entities": ["E01"],
         "receives_unassigned": True,
+        "after_posting": {"withdrawn": "reverse"},
         "ledger": ledger,
     }
     claim = {

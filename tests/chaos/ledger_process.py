@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -47,7 +46,7 @@ class LedgerProcess:
     def kill(self) -> None:
         """Kill it as a power cut would; returns when it is up again."""
         process = self._process
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait(TIMEOUT_S)
         self.wait_until_up()
 
@@ -56,7 +55,7 @@ class LedgerProcess:
         """Nothing listens meanwhile."""
         self._may_run.clear()
         process = self._process
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait(TIMEOUT_S)
         try:
             yield

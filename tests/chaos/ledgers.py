@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -180,7 +178,7 @@ class TrytonLedger(Ledger):
 
     def kill(self) -> None:
         with self._lock:
-            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process, _ = self._start(self._port)
 

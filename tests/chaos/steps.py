@@ -25,6 +25,7 @@ STORE = {
     "extract.watermark": "include.store.documents:Documents.advance_watermark",
     "extract.proof": "include.store.documents:Documents.record_proof",
     "validate.filing": "include.store.documents:Documents.file_gate",
+    "follow.writing": "include.store.corrections:Corrections.save",
     "generate.saving": "include.store.vouchers:Vouchers.save_generated",
     "post.lease": "include.store.leases:Leases.acquire",
     "post.intent": "include.store.vouchers:Vouchers.mark_sending",
@@ -54,17 +55,18 @@ GATEWAYS = {
 STAGES: Mapping[str, tuple[str, ...]] = {
     "extract": ("extract", "store.commit", "http"),
     "validate": ("validate", "store.commit"),
+    "follow": ("follow", "store.commit"),
     "generate": ("generate", "store.commit"),
     "post": ("post", "ledger", "store.commit", "http"),
     "reconcile": ("reconcile", "store.commit", "http"),
     "write-back": ("write_back", "store.commit", "http"),
 }
 """Which labels, or families of them, each command passes when it has something to do."""
-NOT_ALWAYS = frozenset({"ledger.look", "ledger.complete"})
-"""Labels that are passed only after something went wrong."""
+NOT_ALWAYS = frozenset({"follow.writing", "ledger.look", "ledger.complete"})
+"""Labels that are passed only after something went wrong, or a document changed."""
 
-MAX_WAIT_S = 1.5
-"""In place of the minute that a call may wait for its turn: nothing here is slower than that."""
+MAX_WAIT_S = 4.0
+"""In place of the minute that a call may wait for its turn: no run here has to wait longer for one."""
 BUSY_TIMEOUT_MS = 1_000
 """In place of the minute that the store waits for another writer."""
 

@@ -84,6 +84,9 @@ def test_a_ledger_in_order_has_no_findings(company: Company) -> None:
             lambda vouchers: [_more(vouchers[0], 1), *vouchers[2:], vouchers[2]],
             (1, 1, 1, 0),
         ),
+        (lambda vouchers: [*vouchers, _void(vouchers[0], 1), _void(vouchers[0], -1)], (0, 0, 0, 0)),
+        (lambda vouchers: [*vouchers, _void(vouchers[0], 1)], (0, 1, 0, 0)),
+        (lambda vouchers: [*vouchers, *(_void(vouchers[0], sign) for sign in (1, -1, -1, 1))], (0, 1, 0, 0)),
     ],
 )
 def test_what_is_wrong_is_found(company: Company, spoil: Spoil, found: tuple[int, ...]) -> None:
@@ -125,6 +128,11 @@ def test_a_sound_document_in_quarantine_is_unresolved_and_a_dirty_one_is_not(com
         "1 open discrepancies amount k1",
         f"B1 ({sound}) is quarantined and sound",
     ]
+
+
+def _void(voucher: Posted, sign: int) -> Posted:
+    """A voucher of a document that has none, or its reversal."""
+    return replace(voucher, code="B99999999", lines={k: sign * v for k, v in voucher.lines.items()})
 
 
 def _more(voucher: Posted, minor: int) -> Posted:
