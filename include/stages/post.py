@@ -59,8 +59,10 @@ def post(ctx: StageContext, scope: Scope) -> PostResult:
         look_up_doubtful(run)
         # Replacements come last: each waits until the reversal before it is in the ledger.
         for replacements in (False, True):
-            for _round in range(ROUNDS):
-                _send_all(run, scope, replacements=replacements)
+            for number in range(ROUNDS):
+                # What was held is tried once a run.
+                statuses = TO_SEND if number == 0 else (VoucherStatus.GENERATED,)
+                _send_all(run, scope, statuses, replacements=replacements)
                 if not look_up_doubtful(run, IN_DOUBT):
                     break
     except Exception:
@@ -100,9 +102,11 @@ class _Split:
     calls_left: int
 
 
-def _send_all(run: PostingRun, scope: Scope, *, replacements: bool) -> None:
+def _send_all(
+    run: PostingRun, scope: Scope, statuses: Sequence[VoucherStatus], *, replacements: bool
+) -> None:
     """Send what is ready, as many calls at once as the book allows; parts of refused batches go first."""
-    feed = _Feed(run, scope, replacements=replacements)
+    feed = _Feed(run, scope, statuses, replacements=replacements)
     try:
         concurrently(feed, feed.send, feed.settle, workers=run.ctx.book.ledger.workers)
     except LeaseLost:
@@ -115,9 +119,12 @@ def _send_all(run: PostingRun, scope: Scope, *, replacements: bool) -> None:
 class _Feed:
     """The calls to be made. It may have more after it was empty: what was refused comes back in parts."""
 
-    def __init__(self, run: PostingRun, scope: Scope, *, replacements: bool) -> None:
+    def __init__(
+        self, run: PostingRun, scope: Scope, statuses: Sequence[VoucherStatus], *, replacements: bool
+    ) -> None:
         self._run = run
         self._scope = scope
+        self._statuses = statuses
         self._replacements = replacements
         self._after = 0
         self._parts: deque[_Call] = deque()
@@ -132,7 +139,7 @@ class _Feed:
             return self._parts.popleft()
         vouchers, size = run.ctx.store.vouchers, run.ctx.ledger.batch_size
         while batch := vouchers.batch(
-            run.ctx.book.id, self._scope, TO_SEND, size, self._after, replacements=self._replacements
+            run.ctx.book.id, self._scope, self._statuses, size, self._after, replacements=self._replacements
         ):
             self._after = batch[-1].id
             ready = _hold_back(run, batch)
