@@ -28,6 +28,7 @@ from tests.integration.weaver_fixtures import fresh, installation, shared
 __all__ = ["fresh", "shared"]
 XSI_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 installed = contextmanager(installation)
+FIELDS = {"pzh": "记-0042", "pzqj": "2026-10", "pzzt": "1", "bxzje": "0.01"}
 
 
 class TestLists:
@@ -176,6 +177,17 @@ class TestMovement:
         assert str(number) in fresh.listed("Processed")
         assert fresh.world.truth()[str(number)]["verdict"] == "approved"
 
+    def test_who_approves_may_put_a_voucher_number_on_the_form_and_change_nothing_else(
+        self, fresh: Client
+    ) -> None:
+        number = self._new(fresh)
+        fresh.admin("/clock", {"advance_ms": 60_000})
+        manager = fresh.world.company.actor("manager", 100)
+        out = fresh.soap("submitWorkflowRequest", info(FIELDS), number, manager, "submit", "")
+        assert out.text == "success"
+        main = main_fields(fresh.soap("getWorkflowRequest", number, 9, 0))
+        assert (main["pzh"], main["bxzje"]) == ("记-0042", "12.50")
+
     def test_a_rejection_goes_back_to_the_start(self, fresh: Client) -> None:
         number = self._new(fresh)
         fresh.admin("/clock", {"advance_ms": 60_000})
@@ -223,9 +235,6 @@ class TestMovement:
         details = [("formtable_main_71_dt1", [{"fylx": "0", "je": "12.50", "fyrq": "2026-11-01"}])]
         main = {"sqr": 100, "sqbm": 11, "bxzje": "12.50", "sy": "高铁"}
         return int(client.soap("doCreateWorkflowRequest", info(main, 61, "补录", details), 100).text or 0)
-
-
-FIELDS = {"pzh": "记-0042", "pzqj": "2026-10", "pzzt": "1", "bxzje": "0.01"}
 
 
 class TestWriteBack:

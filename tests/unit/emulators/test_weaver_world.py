@@ -139,6 +139,23 @@ class TestTheCompany:
         with pytest.raises(EmulatorError, match="另建数据文件"):
             open_world(plan, Options(database="oracle"), path)
 
+    def test_what_breaks_off_in_the_middle_leaves_nothing(self) -> None:
+        world = open_world(Plan(documents=8))
+        rows, logs = dump(world), len(world.store.rows("SELECT id FROM workflow_requestlog"))
+        number = world.store.row("SELECT max(requestid) AS last FROM workflow_requestbase")
+        assert number is not None
+
+        def break_off() -> None:
+            with world.call() as now:
+                world.flow.delete(number["last"], now)
+                assert dump(world) != rows
+                raise RuntimeError("the power went")
+
+        with pytest.raises(RuntimeError, match="the power went"):
+            break_off()
+        assert dump(world) == rows
+        assert len(world.store.rows("SELECT id FROM workflow_requestlog")) == logs
+
     def test_a_file_of_something_else_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "x.sqlite"
         path.write_text("no database" * 100)
