@@ -31,7 +31,11 @@ VOUCHER_NO = Label("document.voucher_no", "凭证号", "the voucher number")
 LINK = Label("document.link", "关联单据", "the related document")
 LOAN = Label("document.write_off.loan", "被核销的借款单", "the loan written off")
 WRITE_OFF = Label("document.write_off.amount", "本次核销金额", "the amount written off against this loan")
-TABLE = Label("document.table", "明细", "the lines")
+TABLES = {
+    "lines": Label("document.lines", "费用明细", "the table of lines"),
+    "invoices": Label("document.invoices", "发票明细", "the table of invoices"),
+    "write_offs": Label("document.write_offs", "核销明细", "the table of loans written off"),
+}
 
 LINE_ID = Label("line.id", "明细编号", "id")
 FEE_TYPE = Label("line.fee_type", "费用类型", "fee type")

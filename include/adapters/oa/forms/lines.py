@@ -13,7 +13,7 @@ from include.adapters.oa.reading import Label, clean_text, shown
 from include.adapters.oa.totals import share_claims, sum_known
 from include.domain.document import DocumentLine, InvoiceClaim, Reference, WriteOff
 from include.domain.problems import ProblemOwner
-from include.form_mappings import AmountField, FieldRef, FormMapping, InvoiceFields
+from include.form_mappings import AmountField, FormMapping, InvoiceFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class RowReader:
             yield Spot(form, form)
             return
         if table not in self._instance.tables and self._instance.lists_empty:
-            self._reader.find(FieldRef(field=table), Spot(form, form), labels.TABLE, needed=True)
+            self._reader.gone(table, labels.TABLES[group])
         names = [
             ref.field
             for place, ref, of in self._mapping.fields()

@@ -89,7 +89,7 @@ class FormReader(reading.Reader):
         if found is None:
             is_gone = not ref.optional and (needed or self.lists_empty or place in self.absent)
             if is_gone:
-                self._gone(place, label)
+                self.gone(place, label)
             return Found(None, where, is_there=not is_gone)
         if ref.oa_type and found.type and found.type != ref.oa_type:
             self._changed(place, where, label, f"{shown(ref.oa_type)} → {shown(found.type)}")
@@ -103,7 +103,8 @@ class FormReader(reading.Reader):
             self._changed(place, where, label, f"path {ref.path}")
             return Found(None, where, is_there=False)
 
-    def _gone(self, place: str, label: Label) -> None:
+    def gone(self, place: str, label: Label) -> None:
+        """Note a field or table that is not in the form."""
         self._once(
             "form.field.missing",
             place,
