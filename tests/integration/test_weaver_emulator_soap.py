@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from suds.client import Client as SudsClient
 
 from include.emulators.weaver import INTEGRATION_USER, EmulatorError
 from tests.integration.weaver_client import (
@@ -383,8 +384,7 @@ class TestSuds:
 
     @pytest.fixture
     def suds(self, fresh: Client) -> Any:
-        client = pytest.importorskip("suds.client")
-        return client.Client(f"{fresh.url}{SERVICE}?wsdl", cache=None)
+        return SudsClient(f"{fresh.url}{SERVICE}?wsdl", cache=None)
 
     def test_it_reads_the_days_documents(self, suds: Any, fresh: Client) -> None:
         conditions = suds.factory.create("{webservices.services.weaver.com.cn}ArrayOfString")
