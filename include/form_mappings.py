@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -347,8 +348,12 @@ class FormMapping(_Closed):
                 "field with the number of the line as line"
             )
 
-    def fields(self) -> Iterator[tuple[str, FieldRef, str]]:
+    @cached_property
+    def fields(self) -> tuple[tuple[str, FieldRef, str], ...]:
         """Every field that is named: its path in the file, how it is read, and its table ("" for the form itself)."""
+        return tuple(self._fields())
+
+    def _fields(self) -> Iterator[tuple[str, FieldRef, str]]:
         groups: list[tuple[str, BaseModel | None, str]] = [
             ("document", self.document, ""),
             ("lines", self.lines, self.lines.table),

@@ -165,6 +165,7 @@ def _mapping() -> Schema:
     """Of form mappings, where a field without further keys may be written as its code alone."""
     mapping = _schema_of(FormMapping)
     definitions = mapping["$defs"]
+    mapping["properties"]["properties"]["additionalProperties"] = False  # beside the pattern of names
     kinds = definitions["DocumentKind"]["enum"]
     kinds.remove(DocumentKind.UNKNOWN)
     for name, definition in definitions.items():

@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft7Validator
 
+from include import marks, schemas
 from include.domain.document import DocumentKind
 from include.domain.errors import FixConfig
 from include.form_mappings import read_mappings
@@ -53,7 +55,7 @@ def test_a_good_file_is_taken_and_short_fields_are_written_out(tmp_path: Path) -
     assert mapping.document.code is not None
     assert mapping.document.code.field == "djbh"
     assert mapping.file == str(tmp_path / "claim.yaml")
-    named = [(place, ref.field, table) for place, ref, table in mapping.fields()]
+    named = [(place, ref.field, table) for place, ref, table in mapping.fields]
     assert ("lines.amount", "je", "dt1") in named
     assert ("properties.city", "cs", "") in named
     assert not any(place == "document.legal_entity" for place, _, _ in named)  # a fixed value has no field
@@ -82,7 +84,7 @@ def test_the_examples_are_sound(vendor: str) -> None:
         ("  code: djbh", "  code: {}", ("document.code", "default")),
         ("  code: djbh", "  code: {field: djbh, by: name}", ("document.code.by", "value、label、ext")),
         ("  code: djbh", "  code: {field: djbh, path: a..b}", ("document.code.path",)),
-        ("  code: djbh", "  code: {feld: djbh}", ("document.code.feld", "oa_type", "optional")),
+        ("  code: djbh", "  code: {name: djbh}", ("document.code.name", "oa_type", "optional")),
         ("  rate: hl\n", "", ("document", "rate", "汇率")),
         ("  rate: hl", "  rate: {field: ''}", ("document.rate.field", "不能为空")),
         ('enum: {"0": CNY}', 'enum: {"0": RMB}', ("document.currency.enum", "RMB", "CNY")),
@@ -132,6 +134,30 @@ def test_a_template_belongs_to_one_file(tmp_path: Path) -> None:
     [line] = problems_of(tmp_path, claim=GOOD, other=GOOD)
     assert "other.yaml:2: templates.0" in line
     assert "claim.yaml" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("form: claim\n", ""),
+        ('templates: ["61"]', "templates: []"),
+        ('templates: ["61"]', "templates: [61]"),
+        ("kind: expense_claim", "kind: unknown"),
+        ("  code: djbh", "  nr: djbh"),
+        ("  code: djbh", "  code: {name: djbh}"),
+        ("  code: djbh", "  code: 12"),
+        ("in: functional", "in: home"),
+        ('enum: {"0": TRAFFIC}', 'enum: {"0": {name: 交通}}'),
+        ("  number: fphm", "  nummer: fphm"),
+        ("due: paid", "due: later"),
+        ("  city:", "  City:"),
+    ],
+)
+def test_editors_mark_mistakes_and_take_good_files(old: str, new: str) -> None:
+    validator = Draft7Validator(schemas.build()["mapping"])
+    assert old in GOOD
+    assert list(validator.iter_errors(marks.parse(GOOD).value)) == []
+    assert list(validator.iter_errors(marks.parse(GOOD.replace(old, new, 1)).value))
 
 
 # -- as part of the configuration --------------------------------------------------------------------

@@ -13,11 +13,20 @@ from include.adapters.oa.forms import guesses
 from include.adapters.oa.forms.guesses import Guess, guess_kind, suits
 from include.adapters.oa.forms.instance import FieldValue, FormInstance
 from include.adapters.oa.reading import shown
+from include.form_mappings import DocumentFields, InvoiceFields, LineFields, WriteOffFields
 
 HEAD = "# yaml-language-server: $schema=../../schemas/mapping.schema.json\n"
 NO_FIELD = "填写字段编码"
 """The amount's field where the sample has none that looks like one: the file loads, and every form says what is missing."""
 MAX_OPTIONS = 200
+_ORDER = list(
+    dict.fromkeys(
+        key
+        for model in (DocumentFields, LineFields, InvoiceFields, WriteOffFields)
+        for key in model.model_fields
+    )
+)
+"""Keys as a file lists them."""
 
 
 @dataclass(slots=True)
@@ -93,6 +102,8 @@ def draft_mapping(instance: FormInstance) -> str:
     document = draft.guessed(guesses.DOCUMENT, "")
     if "rate" not in document:
         draft.give_back("", document.pop("currency", None))
+    if instance.submitted_at is not None:  # the OA knows it to the second
+        draft.give_back("", document.pop("submitted_at", None))
     if not table and "gross" not in document:
         document["gross"] = NO_FIELD
     _section(draft, "document", document, "")
@@ -127,7 +138,7 @@ def _section(draft: _Draft, name: str, keys: Mapping[str, str], table: str, *, n
     if named:
         draft.lines.append(f"  table: {_quoted(table)}")
     references = {"legal_entity", "department", "project", "supplier", "submitter", "fee_type", "currency"}
-    for key, code in keys.items():
+    for key, code in sorted(keys.items(), key=lambda item: _ORDER.index(item[0])):
         draft.put(key, code, table, with_enum=key in references)
 
 

@@ -66,7 +66,7 @@ class RowReader:
             self._reader.gone(table, labels.TABLES[group])
         names = [
             ref.field
-            for place, ref, of in self._mapping.fields()
+            for place, ref, of in self._mapping.fields
             if of == table and place.startswith(f"{group}.")
         ]
         for index, row in enumerate(self._instance.tables.get(table, ())):

@@ -66,7 +66,7 @@ class FormContext:
 def absent_fields(instances: Sequence[FormInstance], mapping: FormMapping) -> frozenset[str]:
     """Mapped fields (`je`, `dt1.je`) that none of many forms has; none where there are too few forms or rows to tell."""
     found = set()
-    for _, ref, table in mapping.fields():
+    for _, ref, table in mapping.fields:
         rows = [fields for instance in instances for fields in instance.fields_of(table)]
         if len(rows) >= MANY and not any(ref.field in fields for fields in rows):
             found.add(f"{table}.{ref.field}" if table else ref.field)
