@@ -18,7 +18,7 @@ from tests.chaos.steps import SteppedClock
 YEAR = 2025
 HARMLESS = frozenset({"pay_mismatch", "total_mismatch"})
 """Defects that the rules of this run do not see: they look at no payment, and a cent may be one of conversion."""
-FAULTS = {"too_many": 0.02, "server_error": 0.06, "drop_before": 0.06, "drop_after": 0.06, "truncate": 0.06}
+FAULTS = {"too_many": 0.01, "server_error": 0.02, "drop_before": 0.03, "drop_after": 0.03, "truncate": 0.03}
 """Shares of the calls to the OA that go wrong while it is in trouble."""
 
 

@@ -19,7 +19,7 @@ UNDER_AIRFLOW = "searchable_reference"
 """The level whose processes run under Airflow too, on PostgreSQL as in production."""
 FEW = 100
 """With fewer faults, Airflow is not worth its start, and not every step can be killed at."""
-DOCUMENTS_PER_FAULT = 5
+DOCUMENTS_PER_FAULT = 14
 LOSSES = {"drop_after": 0.15, "truncate": 0.15}
 """Answers that are lost after the ledger has committed, of all that write."""
 VOUCHERS_PER_DOCUMENT = 0.72

@@ -18,14 +18,16 @@ from tests.chaos.ledgers import LATE_S
 from tests.chaos.steps import Plan
 from tests.chaos.workers import Worker
 
-CLAIMS_AT_ONCE = 36
+CLAIMS_AT_ONCE = 20
 TO_VOUCHERS = ("extract", "validate", "follow", "generate")
-ENOUGH = 8
+ENOUGH = 6
 """With fewer vouchers to post, more claims are approved first."""
 TYPICAL_S = 1.2
 """Within this time most of a stage's work is done; random kills fall into it."""
 AIRFLOW_S = 4.0
 """The same for a task under Airflow."""
+UNDER_AIRFLOW, AIRFLOW_KILLS = "killed under Airflow", 20
+"""At least so many of these."""
 OCCURRENCES = (1, 1, 1, 2, 2, 3, 4)
 READS = ["create", "audit", "search", "values", "add_value", "accounts", "periods", "list", "numbers"]
 LEASE_ENDS_S = 400
@@ -75,7 +77,7 @@ class Trials:
             Trial("two at once", 6, self.two_at_once),
             Trial("zombie", 4, self.zombie),
             Trial("reconcile and write back", 8, self.reconcile_and_write_back),
-            Trial("under Airflow", 24, self.under_airflow, lambda c: c.under_airflow),
+            Trial("under Airflow", 40, self.under_airflow, lambda c: c.under_airflow),
         ]
 
     def one(self) -> str:
@@ -99,9 +101,12 @@ class Trials:
             for label in steps.labels(stage):
                 if not self.campaign.report.steps[label]:
                     self._kill_at_last(stage, label)
+        while self.campaign.under_airflow and self.campaign.report.faults[UNDER_AIRFLOW] < AIRFLOW_KILLS:
+            self.let_work_in()
+            self.under_airflow(self.campaign)
 
     def _kill_at_last(self, stage: str, label: str) -> None:
-        self.campaign.company.approve(2)
+        self.campaign.company.approve(4)
         self._nullify()
         for before in (*TO_VOUCHERS, "post"):
             if before == stage:
@@ -112,7 +117,10 @@ class Trials:
     def let_work_in(self) -> None:
         """Claims are approved and some made void, read, checked and made into vouchers; now and then that is killed."""
         campaign = self.campaign
-        campaign.company.approve(CLAIMS_AT_ONCE)
+        if not campaign.company.approve(CLAIMS_AT_ONCE):
+            raise RuntimeError(
+                "all claims are approved, nothing is left to break: the company needs more documents"
+            )
         self._nullify()
         for stage in TO_VOUCHERS:
             if campaign.random.random() < 0.5:
@@ -156,13 +164,13 @@ class Trials:
             case "step":
                 plan = Plan(self.labels.next_of(task.replace("_", "-")))
                 if campaign.start_task(task, plan=plan).wait() == -signal.SIGKILL:
-                    campaign.count("killed under Airflow")
+                    campaign.count(UNDER_AIRFLOW)
                     campaign.report.steps[plan.label] += 1
             case "instant":
                 worker = campaign.start_task(task)
                 worker.ended.wait(campaign.random.uniform(0.5, AIRFLOW_S))
                 if worker.signal(signal.SIGKILL) and worker.wait() == -signal.SIGKILL:
-                    campaign.count("killed under Airflow")
+                    campaign.count(UNDER_AIRFLOW)
             case _:
                 first, second = campaign.start_task(task), campaign.start_task(task)
                 first.wait()

@@ -32,7 +32,7 @@ from tests.chaos.steps import Plan
 ROOT = Path(__file__).parents[2]
 ENDED_BY_ITSELF = (0, 65, 70, 75, 77, 78)
 """Exit codes that the command line states, see `include.cli.EXIT_CODES`; anything else is a crash."""
-TIMEOUT_S = 180.0
+TIMEOUT_S = 400.0
 
 
 # -- the side that orders --------------------------------------------------------------------------------
