@@ -14,6 +14,7 @@ SOURCES = {
     "hesi": "include.adapters.oa.hesi:build_source",
 }
 LEDGERS = {
+    "kingdee": "include.adapters.ledger.kingdee:build_ledger",
     "tryton": "include.adapters.ledger.tryton:build_ledger",
 }
 
