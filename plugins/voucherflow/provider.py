@@ -45,6 +45,37 @@ TRYTON = {
     },
 }
 
+KINGDEE = {
+    "connection-type": "kingdee",
+    "hook-class-name": "voucherflow.hooks.kingdee.KingdeeHook",
+    "hook-name": "金蝶云星空 Kingdee",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {
+            "host": "地址 URL",
+            "login": "集成用户 user",
+            "password": "应用密钥 app secret",
+        },
+        "placeholders": {
+            "host": "https://kingdee.example.com/k3cloud",
+            "login": "第三方系统登录授权中的集成用户 / the user of the login authorisation",
+            "password": "应用密钥，只显示一次 / shown once by Kingdee",
+        },
+    },
+    "conn-fields": {
+        "acct_id": {
+            "label": "数据中心 acct id",
+            "description": "第三方系统登录授权中的数据中心标识 / the data centre's id, as the login authorisation shows it",
+            "schema": {"type": ["string", "null"]},
+        },
+        "app_id": {
+            "label": "应用 ID app id",
+            "description": "形如 204399_ 加 32 个字符 / a number, _ and 32 characters",
+            "schema": {"type": ["string", "null"], "format": "password"},
+        },
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's provider_info.schema.json."""
@@ -52,5 +83,5 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "voucherflow-airflow",
         "name": "Voucherflow",
         "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
-        "connection-types": [HESI, TRYTON],
+        "connection-types": [HESI, KINGDEE, TRYTON],
     }

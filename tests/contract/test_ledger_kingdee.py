@@ -13,12 +13,11 @@ from include.adapters.ledger.kingdee import KingdeeGateway, KingdeeOptions
 from include.adapters.ledger.kingdee.client import KingdeeClient
 from include.adapters.ledger.kingdee.mapping import KeyField
 from include.domain.account import AuxiliaryDimension
-from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
+from include.domain.errors import OutcomeUnknown
 from include.domain.period import FiscalPeriod
-from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
+from include.domain.voucher import PostingOutcome, Voucher
 from include.emulators.kingdee import company
 from include.pace import Limiter
-from include.ports import ProofLevel
 from tests.contract.kingdee_site import Site, endpoint, serving
 from tests.contract.ledger_contract import (
     ADJUSTED,
@@ -31,7 +30,6 @@ from tests.contract.ledger_contract import (
     UNKNOWN,
     LedgerContract,
     LedgerUnderTest,
-    keeps_keys,
     only,
     post,
     voucher,

@@ -14,10 +14,13 @@ from airflow.sdk import Connection
 
 from include.domain.errors import FixConfig
 from include.emulators.hesi import APP_KEY, APP_SECRET, generate_world, running
-from include.settings import load_settings
+from include.emulators.kingdee import Credentials
+from include.emulators.kingdee import running as running_kingdee
+from include.settings import Book, Ledger, load_settings
 from tests.airflow_home import ROOT, SETTINGS
 from voucherflow.hooks.base import endpoint_of, resolve
 from voucherflow.hooks.hesi import HesiHook
+from voucherflow.hooks.kingdee import KingdeeHook
 from voucherflow.hooks.tryton import TrytonHook
 from voucherflow.provider import get_provider_info
 
@@ -88,7 +91,45 @@ def test_a_ledger_that_is_down_is_told_in_the_form(monkeypatch: pytest.MonkeyPat
     assert UNREACHABLE.removeprefix("http://") in message or "form" in message
 
 
-def test_the_form_knows_both_connection_types() -> None:
+def test_a_kingdee_connection_without_a_book_that_uses_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"host": f"{UNREACHABLE}/k3cloud", "login": "webapi", "password": "not-the-secret"}
+    _set(monkeypatch, "form", conn_type="kingdee", **fields)
+    well, message = KingdeeHook("form").test_connection()
+    assert not well
+    assert "kingdee" in message
+    assert "not-the-secret" not in message
+
+
+def test_a_kingdee_connection_is_tested_with_the_book_that_uses_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    site, mine = tmp_path / "k3.sqlite", Credentials()
+    book = (
+        load_settings()
+        .book("acme")
+        .model_copy(update={"ledger": Ledger(system="kingdee", connection="form", options={"book": "001"})})
+    )
+
+    class Configured(KingdeeHook):
+        def books(self) -> list[Book]:
+            return [book]
+
+    with running_kingdee(site) as (url, _books):
+        fields = {"host": f"{url}/k3cloud", "login": mine.user, "password": mine.app_secret}
+        extra = {"acct_id": mine.acct_id, "app_id": mine.app_id}
+        _set(monkeypatch, "form", conn_type="kingdee", **fields, extra=extra)
+        well, message = Configured("form").test_connection()
+        assert well, message
+        assert "001" in message
+        _set(monkeypatch, "form", conn_type="kingdee", **fields, extra=extra | {"acct_id": "another"})
+        well, message = Configured("form").test_connection()
+    assert not well
+    assert "acct_id" in message
+    assert mine.app_secret not in message
+    assert mine.app_id not in message
+
+
+def test_the_form_knows_all_connection_types() -> None:
     """Airflow itself, in a process of its own, as the API server would build the connection form."""
     code = (
         "import json; from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService as S; "
@@ -100,12 +141,14 @@ def test_the_form_knows_both_connection_types() -> None:
     assert forms["hesi"]["hook_name"] == "合思 Hesi"
     assert forms["hesi"]["standard_fields"]["login"]["title"] == "appKey"
     assert forms["hesi"]["standard_fields"]["port"]["hidden"]
+    assert forms["kingdee"]["standard_fields"]["password"]["title"] == "应用密钥 app secret"
+    assert forms["kingdee"]["extra_fields"]["acct_id"]["schema"]["title"] == "数据中心 acct id"
     assert forms["tryton"]["standard_fields"]["url_schema"]["title"] == "数据库 database"
 
 
 def test_hooks_are_what_the_provider_says() -> None:
     for declared in get_provider_info()["connection-types"]:
-        hook = {"hesi": HesiHook, "tryton": TrytonHook}[declared["connection-type"]]
+        hook = {"hesi": HesiHook, "kingdee": KingdeeHook, "tryton": TrytonHook}[declared["connection-type"]]
         assert declared["hook-class-name"] == f"{hook.__module__}.{hook.__qualname__}"
         assert (hook.conn_type, hook.hook_name) == (declared["connection-type"], declared["hook-name"])
 

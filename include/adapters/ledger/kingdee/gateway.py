@@ -305,7 +305,8 @@ class KingdeeGateway:
             if ledger_id in refused:
                 results[voucher.key] = _rejected(voucher.key, _refused_by_kingdee(refused[ledger_id]))
             elif ledger_id is not None:
-                number = full_number(voucher.word, numbers.get(ledger_id, ""))
+                word = references.word_names.get(references.words[voucher.word], voucher.word)
+                number = full_number(word, numbers.get(ledger_id, ""))
                 results[voucher.key] = PostingResult(voucher.key, PostingOutcome.CREATED, ledger_id, number)
         return results
 

@@ -44,7 +44,9 @@ class References:
     accounts: Mapping[str, AccountReference]
     periods: Sequence[CalendarPeriod]
     words: Mapping[str, str]
-    """Voucher word as people read it → FNumber."""
+    """Voucher word in rules → FNumber."""
+    word_names: Mapping[str, str]
+    """FNumber → the word as people read it."""
     currencies: Mapping[str, str]
     """ISO code → FNumber."""
     columns: Mapping[str, FlexColumn]
@@ -106,6 +108,7 @@ def read_references(
         ),
         periods=_read_periods(client, own, current_period),
         words=there | dict(words),
+        word_names={number: name for name, number in there.items()},
         currencies=currencies,
         columns=columns_of(dimensions, columns),
         all_columns=columns,
