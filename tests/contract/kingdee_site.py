@@ -40,7 +40,7 @@ class Site:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def admin(self, name: str, method: str = "POST", **body: Any) -> Any:
+    def admin(self, name: str, /, method: str = "POST", **body: Any) -> Any:
         response = requests.request(
             method,
             f"{self.url}/__emulator__/{name}",

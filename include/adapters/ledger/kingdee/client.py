@@ -183,7 +183,8 @@ class KingdeeClient:
         before = sdk.session_id
         answer, status = self._send_once(sdk, operation, arguments, writes=writes)
         if status is not None and status.is_session_lost:
-            if not before or sdk.drop_session():
+            is_replaced = sdk.session_id != before
+            if is_replaced or (before and sdk.drop_session()):
                 before = sdk.session_id
                 answer, status = self._send_once(sdk, operation, arguments, writes=writes)
             if status is not None and status.is_session_lost:

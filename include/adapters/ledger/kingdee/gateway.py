@@ -125,8 +125,8 @@ class KingdeeGateway:
 
     def check(self) -> str:
         references = self._read_references()
-        # The key's field, and a right to read vouchers: a book without any answers with no rows.
-        self._reader(references).ids(f"FDate='{date(1990, 1, 1)}'")
+        # The fields that are read, our key's among them, and the right to read vouchers, on a day that has none.
+        list(self._reader(references).found(f"FDate='{date(1990, 1, 1)}'"))
         return (
             f"已登录金蝶：账簿 {references.book} {references.book_name} ({references.currency})，{len(references.accounts)} 个科目，"
             f"{len(references.periods)} 个会计期间 / let in by Kingdee: book {references.book}, {len(references.accounts)} accounts, "
