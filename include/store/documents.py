@@ -293,16 +293,15 @@ class Documents:
         """File what the gate found: `failed` documents are quarantined with their problems, all others it looked
         at are accepted; withdrawn ones that nothing holds any more are not due.
 
-        It looked at the pending and quarantined ones in scope up to row id `checked_until`. A failed document
-        without problems here has them from an earlier stage. Returns how many were accepted.
+        It looked at the pending and quarantined ones in scope that are due, up to row id `checked_until`. A failed
+        document without problems here has them from an earlier stage. Returns how many were accepted.
         """
         d, p = t.source_document, t.problem
-        looked_at = and_(
+        unsettled = and_(
             d.c.book == book,
             d.c.is_current,
             d.c.role != BookRole.LEFT,
             d.c.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED]),
-            d.c.id <= checked_until,
             in_scope(scope),
         )
         is_due = d.c.status.in_(DUE_STATUSES)
@@ -310,9 +309,11 @@ class Documents:
             problems.sync(connection, book, Stage.VALIDATE, failed, at)
             set_disposition(connection, list(failed), Disposition.NOT_DUE)  # out of the way of the next line
             accepted = connection.execute(
-                update(d).where(looked_at, is_due).values(disposition=Disposition.ACCEPTED)
+                update(d)
+                .where(unsettled, is_due, d.c.id <= checked_until)
+                .values(disposition=Disposition.ACCEPTED)
             ).rowcount
-            connection.execute(update(d).where(looked_at, ~is_due).values(disposition=Disposition.NOT_DUE))
+            connection.execute(update(d).where(unsettled, ~is_due).values(disposition=Disposition.NOT_DUE))
             set_disposition(connection, list(failed), Disposition.QUARANTINED)
             connection.execute(
                 update(p)
@@ -401,14 +402,16 @@ def is_out_of_line(d: Any, v: Any) -> ColumnElement[bool]:
 
 
 def _is_followed(d: Any, v: Any) -> ColumnElement[bool]:
-    """Whether the document was let go with what takes the voucher back, which waits to be sent."""
+    """Whether the document was let go with what takes the voucher back, which waits to be sent or is on its way."""
     later = t.voucher.alias()
     return and_(
         d.c.disposition.not_in([Disposition.PENDING, Disposition.QUARANTINED]),
         exists().where(
             later.c.original_id == v.c.id,
             later.c.relation.in_([Relation.REVERSAL, Relation.CORRECTION]),
-            later.c.status.in_([VoucherStatus.GENERATED, VoucherStatus.HELD]),
+            later.c.status.in_(
+                [VoucherStatus.GENERATED, VoucherStatus.HELD, VoucherStatus.SENDING, VoucherStatus.UNKNOWN]
+            ),
         ),
     )
 

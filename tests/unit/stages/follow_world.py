@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from include.domain.changes import Action
-from include.domain.document import DocumentStatus, Reference
+from include.domain.document import DUE_STATUSES, Disposition, DocumentStatus, Reference
 from include.domain.voucher import LedgerVoucherState, Side, VoucherKey
 from include.settings import AfterPosting, load_settings
 from include.stages.context import StageContext
@@ -85,8 +85,10 @@ class World:
         found: dict[int, list[Any]] = {}
         for row in documents.changed_after_posting(self.ctx.book.id):
             found.setdefault(row["document_pk"], []).append(changed_after_posting(row))
-        with self.ctx.store.engine.begin() as connection:
-            last = connection.scalar(select(func.max(t.source_document.c.id))) or 0
+        d = t.source_document.c
+        unsettled = d.disposition.in_([Disposition.PENDING, Disposition.QUARANTINED])
+        with self.ctx.store.engine.begin() as connection:  # the gate looks at what is due
+            last = connection.scalar(select(func.max(d.id)).where(unsettled, d.status.in_(DUE_STATUSES))) or 0
         documents.file_gate(self.ctx.book.id, ALL, checked_until=last, failed=found, at=self.clock.now())
 
     def follow(self, decision: Decision | None = None) -> FollowResult:

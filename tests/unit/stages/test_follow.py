@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from include.adapters.ledger.tryton import build_ledger
 from include.domain.changes import Action
@@ -455,6 +455,40 @@ def test_a_lost_answer_to_a_reversal_is_looked_up_before_anything_new(world: Wor
     assert world.by_account() == {"6602.10": 7_000, "1002": -7_000}
     keys = [VoucherKey.parse(each.reference) for each in world.ledger.vouchers_by_id.values()]
     assert len(keys) == len(set(keys)) == 3
+
+
+def test_a_document_whose_reversal_is_in_doubt_is_nothing_for_people(world: World) -> None:
+    world.posted()
+    world.withdraw()
+    world.read()
+    world.follow()
+    world.ledger.lose(Loss.POSTED)
+    world.ledger.fail("find", RetryLater("不可达 / out of reach"), times=LOOK_ATTEMPTS)
+    with pytest.raises(RetryLater):
+        world.post()
+    world.read()
+    assert (world.problems(), world.disposition()) == ([], Disposition.NOT_DUE)
+    world.run()
+    assert world.by_account() == {}
+    assert (world.problems(), world.disposition()) == ([], Disposition.NOT_DUE)
+
+
+def test_what_people_were_told_of_a_withdrawn_document_is_over_once_its_reversal_is_there(
+    world: World,
+) -> None:
+    world.posted()
+    world.withdraw()
+    world.under(ASK)
+    world.run()
+    assert world.problems() == ["document.withdrawn_after_posting"]
+    world.decide(Action.REVERSE)
+    with world.ctx.store.engine.begin() as connection:  # as a run that was stopped half-way left it
+        d = t.source_document
+        connection.execute(update(d).where(d.c.is_current).values(disposition=Disposition.QUARANTINED))
+    world.post()
+    world.run()
+    assert world.by_account() == {}
+    assert (world.problems(), world.disposition()) == ([], Disposition.NOT_DUE)
 
 
 def test_a_draft_that_the_ledger_does_not_delete_is_posted_and_reversed(world: World) -> None:
