@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import sqlite3
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -322,6 +325,41 @@ def emulate_hesi(
             on_ready=typer.echo,
         )
     except (EmulatorError, ValueError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("kingdee")
+def emulate_kingdee(
+    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """金蝶云星空仿真站点；密钥取自 VOUCHERFLOW_KINGDEE_SECRET，未设则随机 / an emulated Kingdee site over HTTP."""
+    from include.emulators.kingdee import Credentials, Options, company, serve
+    from include.emulators.ledger_schema import read_seed
+
+    secret = os.environ.get("VOUCHERFLOW_KINGDEE_SECRET") or secrets.token_urlsafe(24)
+    mine = replace(Credentials(), app_secret=secret, password=secrets.token_urlsafe(24))
+    shown = "" if os.environ.get("VOUCHERFLOW_KINGDEE_SECRET") else f"  app secret {secret}"
+    typer.echo(f"acct_id {mine.acct_id}  user {mine.user}  app_id {mine.app_id}{shown}")
+    try:
+        serve(
+            data,
+            host=host,
+            port=port,
+            seed=read_seed(seed, company()) if seed else None,
+            credentials=mine,
+            options=Options().changed(json.loads(options)),
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (ValueError, sqlite3.DatabaseError) as error:
         raise FixConfig(str(error)) from error
     except OSError as error:
         raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error

@@ -13,7 +13,7 @@ from datetime import date
 from threading import Lock
 from typing import Any
 
-from include.adapters.ledger.kingdee.answers import NotAnAnswer, is_repeat
+from include.adapters.ledger.kingdee.answers import is_repeat
 from include.adapters.ledger.kingdee.client import Batch, KingdeeClient
 from include.adapters.ledger.kingdee.dimensions import (
     DimensionIndex,
@@ -172,13 +172,14 @@ class KingdeeGateway:
         return {key: copies for key, copies in found.items() if copies}
 
     def numbers(self, ledger_ids: Sequence[str]) -> Mapping[str, str]:
-        rows = self._reader().rows_by_ids(ledger_ids, NUMBER_KEYS)
+        reader = self._reader()
+        rows = reader.rows_by_ids(ledger_ids, NUMBER_KEYS)
         found = {
             ledger_id: full_number(*(row.text(key) for key in NUMBER_KEYS)) for ledger_id, row in rows.items()
         }
         if self._view_hidden:
             found |= {
-                each: n for each in ledger_ids if each not in found and (n := self._viewed_number(each))
+                each: n for each in ledger_ids if each not in found and (n := reader.viewed_number(each))
             }
         return found
 
@@ -450,21 +451,6 @@ class KingdeeGateway:
         for voucher in batch:
             if voucher.key in results:
                 self._dimensions.forget(value for line in voucher.lines for value in line.dimensions)
-
-    def _viewed_number(self, ledger_id: str) -> str:
-        """By View, which shows vouchers that the site's queries hide; "" where there is none."""
-        try:
-            found = self._client.view(VOUCHER, ledger_id)
-        except FixData:
-            return ""
-        try:
-            word = found["VOUCHERGROUPID"]["Name"]
-            text = word if isinstance(word, str) else word[0]["Value"]
-            return full_number(str(text), str(found.get("VOUCHERGROUPNO") or ""))
-        except (KeyError, TypeError, IndexError, NotAnAnswer) as error:
-            raise RetryLater(
-                f"{self.name}: View {ledger_id}: 不能读取 / cannot be read: {error!r}"
-            ) from error
 
     def _reader(self, references: References | None = None) -> VoucherReader:
         return VoucherReader(

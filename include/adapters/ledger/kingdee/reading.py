@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from include.adapters.ledger.kingdee.answers import NotAnAnswer
 from include.adapters.ledger.kingdee.client import KingdeeClient, Row
 from include.adapters.ledger.kingdee.dimensions import SMALL_PAGE, chunks, quoted
-from include.adapters.ledger.kingdee.mapping import Found, KeyField, found_voucher, voucher_keys
+from include.adapters.ledger.kingdee.mapping import (
+    Found,
+    KeyField,
+    found_voucher,
+    full_number,
+    voucher_keys,
+)
 from include.adapters.ledger.kingdee.references import References
-from include.domain.errors import RetryLater
+from include.domain.errors import FixData, RetryLater
 
 VOUCHER = "GL_VOUCHER"
 ID, ORDER = "FVOUCHERID", "FVOUCHERID,FEntity_FEntryID"
@@ -60,6 +67,21 @@ class VoucherReader:
             for chunk in chunks([text for text in ids if text.isascii() and text.isdecimal()])
             for rows in self._vouchers([ID, "FEntity_FEntryID", *keys], f"{ID} in ({','.join(chunk)})")
         }
+
+    def viewed_number(self, ledger_id: str) -> str:
+        """By View, which shows vouchers that the site's queries hide; "" where there is none."""
+        try:
+            found = self._client.view(VOUCHER, ledger_id)
+        except FixData:
+            return ""
+        try:
+            word = found["VOUCHERGROUPID"]["Name"]
+            text = word if isinstance(word, str) else word[0]["Value"]
+            return full_number(str(text), str(found.get("VOUCHERGROUPNO") or ""))
+        except (KeyError, TypeError, IndexError, NotAnAnswer) as error:
+            raise RetryLater(
+                f"{self._client.name}: View {ledger_id}: 不能读取 / cannot be read: {error!r}"
+            ) from error
 
     def _vouchers(self, keys: Sequence[str], where: str) -> Iterator[list[Row]]:
         """The rows of each voucher.
