@@ -12,6 +12,7 @@ from include.settings import Book, Source
 
 SOURCES = {
     "hesi": "include.adapters.oa.hesi:build_source",
+    "weaver": "include.adapters.oa.weaver:build_source",
 }
 LEDGERS = {
     "kingdee": "include.adapters.ledger.kingdee:build_ledger",

@@ -76,6 +76,37 @@ KINGDEE = {
     },
 }
 
+WEAVER = {
+    "connection-type": "weaver",
+    "hook-class-name": "voucherflow.hooks.weaver.WeaverHook",
+    "hook-name": "泛微 e-cology Weaver",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {
+            "host": "地址 URL",
+            "login": "接口用户 id user id",
+            "password": "APPID（REST）",
+        },
+        "placeholders": {
+            "host": "https://oa.example.com",
+            "login": "人员 id（数字），此人须参与各单据的流程 / numeric id of a user who takes part in the workflows",
+            "password": "ecology_biz_ec 中许可的 APPID；SOAP 不需要 / the licensed APPID; SOAP needs none",
+        },
+    },
+    "conn-fields": {
+        "secret": {
+            "label": "注册所得 secret",
+            "description": "只在已手工注册时填写（REST）/ only if the APPID was registered by hand",
+            "schema": {"type": ["string", "null"], "format": "password"},
+        },
+        "spk": {
+            "label": "系统公钥 spk",
+            "description": "与 secret 一起得到 / comes with the secret",
+            "schema": {"type": ["string", "null"]},
+        },
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's provider_info.schema.json."""
@@ -83,5 +114,5 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "voucherflow-airflow",
         "name": "Voucherflow",
         "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
-        "connection-types": [HESI, KINGDEE, TRYTON],
+        "connection-types": [HESI, KINGDEE, TRYTON, WEAVER],
     }
