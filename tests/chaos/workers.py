@@ -241,6 +241,7 @@ def _import_everything() -> None:
     import great_expectations  # noqa: F401  (seconds, once for all)
 
     import include.stages.extract
+    import include.stages.follow
     import include.stages.generate
     import include.stages.post
     import include.stages.reconcile
