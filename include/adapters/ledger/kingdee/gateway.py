@@ -48,8 +48,8 @@ from include.domain.voucher import (
     Side,
     Voucher,
     VoucherKey,
-    content_digest,
 )
+from include.pace import Refused
 from include.ports import ProofLevel
 
 log = logging.getLogger(__name__)
@@ -296,9 +296,14 @@ class KingdeeGateway:
             "NeedReturnFields": wanted,
             "Model": [model_of(voucher, references, self._key, self._rate_type) for voucher in batch],
         }
-        saved = self._client.change("BatchSave", VOUCHER, data)
-        results, ids = self._settle_saves(batch, saved)
+        saved = self._save(batch, data)
+        ids = {
+            voucher.key: saved.status.done[index]
+            for index, voucher in enumerate(batch)
+            if index in saved.status.done
+        }
         refused = self._finish_new(batch, saved, ids)
+        results = self._settle_rest(batch, saved, ids)
         self._remember_new_values(batch, results)
         numbers = {str(each.get(ID)): str(each.get("FVOUCHERGROUPNO") or "") for each in saved.returned}
         for voucher in batch:
@@ -311,45 +316,48 @@ class KingdeeGateway:
                 results[voucher.key] = PostingResult(voucher.key, PostingOutcome.CREATED, ledger_id, number)
         return results
 
-    def _settle_saves(
-        self, batch: Sequence[Voucher], saved: Batch
-    ) -> tuple[dict[VoucherKey, PostingResult], dict[VoucherKey, str]]:
-        """Results of vouchers that were not saved, and Kingdee's ids of those that were."""
-        results: dict[VoucherKey, PostingResult] = {}
-        ids: dict[VoucherKey, str] = {}
-        repeated: list[Voucher] = []
-        for index, voucher in enumerate(batch):
-            text = saved.status.errors.get(index)
-            if index in saved.status.done:
-                ids[voucher.key] = saved.status.done[index]
-            elif text is None:
+    def _save(self, batch: Sequence[Voucher], data: Mapping[str, Any]) -> Batch:
+        """BatchSave. A repeat may be refused like a record that is locked: then what is there is no new voucher's."""
+        try:
+            return self._client.change("BatchSave", VOUCHER, data)
+        except Refused as error:
+            if self._key is not None and self.find(batch):
                 raise OutcomeUnknown(
-                    f"金蝶没有说明凭证 {voucher.key} 的结果，须先查询 / Kingdee says nothing of {voucher.key}, look before sending again: "
-                    f"{saved.status.message}"
-                )
-            elif is_repeat(text):
-                repeated.append(voucher)
-            else:
-                results[voucher.key] = _rejected(voucher.key, _refused_by_kingdee(text))
-        return results | self._settle_repeats(repeated), ids
+                    f"金蝶不接受，而凭证已在其中，须先查询 / Kingdee does not take what it has already, look: {error}"
+                ) from error
+            raise
 
-    def _settle_repeats(self, repeated: Sequence[Voucher]) -> dict[VoucherKey, PostingResult]:
-        """Kingdee has got the same Model before: what we lost sight of is there, or on its way."""
-        there = self.find(repeated) if repeated else {}
+    def _settle_rest(
+        self, batch: Sequence[Voucher], saved: Batch, ids: Mapping[VoucherKey, str]
+    ) -> dict[VoucherKey, PostingResult]:
+        """Results of vouchers that were not saved now.
+
+        One that is there under its key had been saved before: Kingdee's guard refuses repeats, in words that the vendor does
+        not document. One that Kingdee calls a repeat and does not list may be on its way.
+        """
+        errors = saved.status.errors
+        rest = {index: voucher for index, voucher in enumerate(batch) if voucher.key not in ids}
+        try:
+            there = self.find(list(rest.values())) if rest and self._key else {}
+        except (RetryLater, FixConfig, FixData) as error:
+            raise OutcomeUnknown(
+                f"金蝶拒绝了凭证，但未能查询是否已在其中，须再查询 / Kingdee refused vouchers, and whether it has them already could not "
+                f"be read, look again: {saved.status.message}; {error}"
+            ) from error
         results = {}
-        for voucher in repeated:
-            copies = [each for each in there.get(voucher.key, ()) if each.state is LedgerVoucherState.POSTED]
-            if len(copies) != 1:
-                raise OutcomeUnknown(
-                    f"金蝶说 {voucher.key} 已提交过，但查不到或尚未完成，须再查询 / Kingdee has got {voucher.key} before, and does not list it "
-                    "or has not finished it: look again"
+        for index, voucher in rest.items():
+            key, text = voucher.key, errors.get(index)
+            if copies := there.get(key):
+                found = copies[0]
+                results[key] = PostingResult(key, PostingOutcome.EXISTS, found.ledger_id, found.number)
+            elif text is None or is_repeat(text):
+                message = (
+                    f"金蝶没有说明此凭证的结果，或说已提交过但查不到，须再查询 / Kingdee does not say what became of it, or has got it "
+                    f"before and does not list it, look again: {text or saved.status.message}"
                 )
-            kinds = self.dimension_kinds
-            same = content_digest(copies[0].date, copies[0].lines, kinds) == content_digest(
-                voucher.date, voucher.lines, kinds
-            )
-            outcome = PostingOutcome.EXISTS if same else PostingOutcome.CONFLICT
-            results[voucher.key] = PostingResult(voucher.key, outcome, copies[0].ledger_id, copies[0].number)
+                results[key] = PostingResult(key, PostingOutcome.UNKNOWN, message=message)
+            else:
+                results[key] = _rejected(key, _refused_by_kingdee(text))
         return results
 
     def _finish_new(
