@@ -365,6 +365,45 @@ def emulate_kingdee(
         raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
+@emulate_app.command("weaver")
+def emulate_weaver(
+    data: Annotated[
+        Path | None, typer.Option(help="SQLite 数据文件，缺省在内存 / data file, by default memory")
+    ] = None,
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 300,
+    seed: int = 1,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """泛微 e-cology 仿真服务：SOAP 与 E9 REST / an emulated e-cology, SOAP and E9 REST."""
+    from include.emulators.weaver import (
+        APP_ID,
+        INTEGRATION_USER,
+        EmulatorError,
+        Options,
+        Plan,
+        open_world,
+        serve,
+    )
+
+    typer.echo(f"user id {INTEGRATION_USER}  APPID {APP_ID}")
+    try:
+        serve(
+            open_world(Plan(documents=documents, seed=seed), Options().changed(json.loads(options)), data),
+            host=host,
+            port=port,
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (EmulatorError, ValueError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
 def _stages(*, refetch_from: date | None = None) -> dict[Stage, Callable[[StageContext, Scope], Any]]:
     """The stages, imported only now: together they cost seconds."""
     from include.stages.extract import extract

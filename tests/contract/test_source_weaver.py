@@ -128,6 +128,7 @@ def connected(
     login: str = str(INTEGRATION_USER),
     password: str = APP_ID,
     start: date = date(2026, 1, 1),
+    clock_h: int = 0,
     **options: Any,
 ) -> Iterator[WeaverSystem]:
     """The adapter on an emulator of its own, with three requests under way at the accountant's."""
@@ -137,6 +138,7 @@ def connected(
     world = open_world(
         Plan(documents=documents, seed=seed, dirty_share=dirty_share), Options().changed(emulated or {})
     )
+    world.store.set_meta("clock_offset_ms", clock_h * 3_600_000)
     for request_id in add(world, {"count": 3, "fate": "draft", "kind": "expense"}):
         apply(world, request_id, "resubmit", {})
         apply(world, request_id, "approve", {"to": 613})
@@ -179,9 +181,9 @@ def test_both_interfaces_and_databases_give_the_same_documents() -> None:
                 documents = oa.source.details(read_all(oa.source))
                 mapped = oa.source.to_documents(documents)
                 # The three under way at the accountant's were made just now, in each installation at another time.
-                made = {
+                made = [
                     item.document for item in mapped if item.document.status is not DocumentStatus.IN_APPROVAL
-                }
+                ]
                 digests.append({document.document_id: document.content_digest for document in made})
                 assert not [problem for item in mapped for problem in item.problems]
     assert len(digests[0]) > 40
@@ -207,7 +209,7 @@ def test_documents_tell_what_the_generator_knows_of_them(interface: str) -> None
             true = known["truth"]
             assert document.gross == true["home"]
             assert document.payable == true["paid"] or true["currency"] != "CNY"
-            assert {w.loan_id: w.amount for w in document.write_offs} == true["offset"]
+            assert {w.loan_document_id: w.amount for w in document.write_offs} == true["offset"]
             assert (document.approved_at is not None) == document.status.is_due
         assert seen == set(statuses)
 
@@ -281,8 +283,7 @@ def test_our_own_write_back_does_not_look_like_a_changed_document(small: WeaverS
 @pytest.mark.parametrize("hours", [-9, 11])
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_a_clock_that_is_off_by_hours_hides_no_change(interface: str, hours: int) -> None:
-    with connected(interface, page_size=9) as oa:
-        oa.later(hours * 3600)
+    with connected(interface, page_size=9, clock_h=hours) as oa:
         known = {raw.document_id: raw.updated_at for raw in read_all(oa.source)}
         latest = max(at for at in known.values() if at)
         chosen = oa.approved()[0]
@@ -301,10 +302,9 @@ def test_a_newer_version_of_a_workflow_is_read_once_it_is_mapped(small: WeaverSy
 # -- trouble --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_trouble_on_the_way_loses_nothing(small: WeaverSystem, seed: int) -> None:
+def test_trouble_on_the_way_loses_nothing(small: WeaverSystem) -> None:
     kinds = ("drop_before", "drop_after", "truncate", "status", "login_page", "session_loss")
-    small.trouble(*({"kind": kind, "times": 0, "share": 0.03, "seed": seed} for kind in kinds))
+    small.trouble(*({"kind": k, "times": 0, "share": 0.03, "seed": n} for n, k in enumerate(kinds)))
     documents = small.source.details(read_all(small.source))
     counted = sum(count.documents for count in small.source.counts_created_until(FAR_AHEAD))
     everything = small.ids("expense") | small.ids("loan")
