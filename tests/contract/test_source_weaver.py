@@ -2,159 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from include.adapters.oa.weaver import WeaverSource, build_source
+from include.adapters.oa.weaver import build_source
 from include.connections import Endpoint
 from include.domain.document import DocumentStatus
-from include.domain.errors import FixConfig, RetryLater, VoucherflowError
-from include.emulators.weaver import (
-    ADMIN_KEY,
-    APP_ID,
-    INTEGRATION_USER,
-    Options,
-    Plan,
-    World,
-    open_world,
-    running,
-)
-from include.emulators.weaver.changes import add, apply
-from include.emulators.weaver.forms import EXPENSE, LOAN
+from include.domain.errors import FixConfig, VoucherflowError
+from include.emulators.weaver import ADMIN_KEY, APP_ID, INTEGRATION_USER
+from include.emulators.weaver.changes import add
+from include.emulators.weaver.forms import EXPENSE
 from include.form_mappings import read_mappings
-from include.ports import RawDocument, SystemClock, WriteBackOutcome
+from include.ports import RawDocument, WriteBackOutcome
 from include.settings import Source
-from tests.contract.source_contract import FAR_AHEAD, LONG_AGO, SourceContract, entry, read_all
-
-MAPPINGS = Path("include/config/examples/weaver/mappings/weaver")
-WORKFLOWS = {"expense": EXPENSE, "loan": LOAN}
-INTERFACES = ("soap", "rest")
-
-
-class HastyClock(SystemClock):
-    """Waits a hundredth of what it is told; how long in all is remembered."""
-
-    def __init__(self) -> None:
-        self.asked_s = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.asked_s += seconds
-        SystemClock.sleep(self, seconds / 100)
-
-
-@dataclass
-class WeaverSystem:
-    source: WeaverSource
-    world: World
-    url: str
-    form_types: tuple[str, ...] = ("expense", "loan")
-
-    def ids(self, form_type: str) -> set[str]:
-        """What the interface's user takes part in: e-cology shows him nothing else."""
-        sql = (
-            "SELECT DISTINCT t1.requestid FROM workflow_requestbase t1 JOIN workflow_currentoperator t2 USING (requestid)"
-            " WHERE t2.userid = ? AND t1.workflowid = ?"
-        )
-        rows = self.world.store.rows(sql, (INTEGRATION_USER, WORKFLOWS[form_type]))
-        return {str(row["requestid"]) for row in rows}
-
-    def deleted(self) -> set[str]:
-        """None that could be listed: what is deleted is gone from every list."""
-        return set()
-
-    def touch(self, document_id: str) -> None:
-        self.later(2)
-        self.do(document_id, "edit", main={"sy": f"第 {self.offset_ms} 次修改", "jkyt": str(self.offset_ms)})
-
-    def delete(self, document_id: str) -> None:
-        self.later(2)
-        self.do(document_id, "delete")
-
-    def do(self, document_id: str, operation: str, **data: Any) -> None:
-        apply(self.world, int(document_id), operation, data)
-
-    @property
-    def offset_ms(self) -> int:
-        return int(self.world.store.meta("clock_offset_ms") or 0)
-
-    def later(self, seconds: float) -> None:
-        self.world.store.set_meta("clock_offset_ms", self.offset_ms + int(seconds * 1000))
-
-    def having(self, verdict: str, form_type: str = "expense") -> list[str]:
-        truth = self.world.truth()
-        return [i for i in sorted(self.ids(form_type)) if truth[i]["verdict"] == verdict]
-
-    def approved(self) -> list[str]:
-        return self.having("approved")
-
-    def unapproved(self) -> str:
-        return self.having("pending")[0]
-
-    def shown_number(self, document_id: str) -> str:
-        return self.shown(document_id)["pzh"]
-
-    def shown(self, document_id: str) -> dict[str, str]:
-        return dict(self.world.truth()[document_id]["voucher"])
-
-    def trouble(self, *faults: dict[str, Any]) -> None:
-        answer = requests.post(
-            f"{self.url}/__emulator__/faults",
-            json=list(faults),
-            headers={"X-Emulator-Key": ADMIN_KEY},
-            timeout=10,
-        )
-        assert answer.status_code == 200, answer.text
-
-    def status(self, document_id: str) -> DocumentStatus:
-        found = self.source.details([RawDocument(document_id, "expense", None, {})])
-        return self.source.to_documents(found)[0].document.status
-
-
-@contextlib.contextmanager
-def connected(
-    interface: str,
-    *,
-    documents: int = 60,
-    seed: int = 3,
-    dirty_share: float = 0.0,
-    emulated: dict[str, Any] | None = None,
-    login: str = str(INTEGRATION_USER),
-    password: str = APP_ID,
-    start: date = date(2026, 1, 1),
-    clock_h: int = 0,
-    **options: Any,
-) -> Iterator[WeaverSystem]:
-    """The adapter on an emulator of its own, with three requests under way at the accountant's."""
-    problems: list[str] = []
-    mappings = read_mappings(MAPPINGS, problems)
-    assert not problems
-    world = open_world(
-        Plan(documents=documents, seed=seed, dirty_share=dirty_share), Options().changed(emulated or {})
-    )
-    world.store.set_meta("clock_offset_ms", clock_h * 3_600_000)
-    for request_id in add(world, {"count": 3, "fate": "draft", "kind": "expense"}):
-        apply(world, request_id, "resubmit", {})
-        apply(world, request_id, "approve", {"to": 613})
-    source = Source(
-        id="weaver",
-        system="weaver",
-        connection="weaver_default",
-        start=start,
-        mappings=mappings,
-        options={"interface": interface} | options,
-    )
-    with running(world) as url:
-        endpoint = Endpoint("weaver_default", url, login, password)
-        with contextlib.closing(build_source(source, endpoint, HastyClock())) as adapter:
-            yield WeaverSystem(adapter, world, url)
-    world.store.close()
+from tests.contract.source_contract import SourceContract, entry, read_all
+from tests.contract.weaver_system import INTERFACES, MAPPINGS, HastyClock, WeaverSystem, connected
 
 
 @pytest.fixture(params=INTERFACES)
@@ -297,136 +164,6 @@ def test_a_newer_version_of_a_workflow_is_read_once_it_is_mapped(small: WeaverSy
     other = {**found[0].payload, "workflowBaseInfo": {"workflowId": "999"}}
     mapped = small.source.to_documents([replace(found[0], payload=other)])[0]
     assert "document.template.unmapped" in {problem.code for problem in mapped.problems}
-
-
-# -- trouble --------------------------------------------------------------------------------------------
-
-
-def test_trouble_on_the_way_loses_nothing(small: WeaverSystem) -> None:
-    kinds = ("drop_before", "drop_after", "truncate", "status", "login_page", "session_loss")
-    small.trouble(*({"kind": k, "times": 0, "share": 0.03, "seed": n} for n, k in enumerate(kinds)))
-    documents = small.source.details(read_all(small.source))
-    counted = sum(count.documents for count in small.source.counts_created_until(FAR_AHEAD))
-    everything = small.ids("expense") | small.ids("loan")
-    assert {raw.document_id for raw in documents} == everything
-    assert counted == len(everything)
-    mapped = small.source.to_documents(documents)
-    assert not [problem for item in mapped for problem in item.problems]
-    assert DocumentStatus.DELETED not in {item.document.status for item in mapped}
-
-
-def test_sessions_that_end_under_way_are_opened_again() -> None:
-    with connected("rest", emulated={"token_ttl_s": 60}, page_size=5, window_pages=1) as oa:
-        found = set()
-        for number, page in enumerate(oa.source.changes(LONG_AGO)):
-            if number % 2:
-                oa.world.store.run("DELETE FROM emulator_token")
-            found |= {raw.document_id for raw in oa.source.details(page)}
-        assert found == oa.ids("expense") | oa.ids("loan")
-
-
-def test_write_back_through_lost_answers_ends_as_it_says(small: WeaverSystem) -> None:
-    wanted = small.approved()[:15]
-    match = {"match": "ubmit", "times": 0}
-    small.trouble(
-        {"kind": "drop_after", "share": 0.3, "seed": 5, **match},
-        {"kind": "drop_before", "share": 0.2, "seed": 6, **match},
-    )
-    results = small.source.write_back([entry(i, f"记-{n}") for n, i in enumerate(wanted)])
-    numbers = {i: f"记-{n}" for n, i in enumerate(wanted)}
-    written = [result for result in results if result.outcome is WriteBackOutcome.WRITTEN]
-    assert len(written) > 10
-    assert all(small.shown_number(result.document_id) == numbers[result.document_id] for result in written)
-    assert all(result.message for result in results if result not in written)
-
-
-@pytest.mark.parametrize("kind", ["entity_bomb", "external_entity", "deep_xml", "gzip_bomb", "login_page"])
-def test_hostile_answers_are_refused_and_read_again_later(small: WeaverSystem, kind: str) -> None:
-    small.trouble({"kind": kind, "times": 0, "match": "RequestCount"})
-    with pytest.raises(RetryLater) as refused:
-        small.source.check()
-    assert " / " in str(refused.value)
-    assert len(str(refused.value)) < 500
-    small.trouble()
-    assert "expense" in small.source.check()
-
-
-@pytest.mark.parametrize("interface", INTERFACES)
-def test_lists_that_begin_again_after_their_end_come_to_one(interface: str) -> None:
-    with connected(interface, emulated={"endless_pages": True}, page_size=5, window_pages=200) as oa:
-        found = [raw.document_id for raw in read_all(oa.source)]
-        assert sorted(found) == sorted(oa.ids("expense") | oa.ids("loan"))
-
-
-@pytest.mark.parametrize("encoding", ["gbk", "gbk-undeclared"])
-@pytest.mark.parametrize("interface", INTERFACES)
-def test_chinese_in_gbk_is_read_as_what_it_is(interface: str, encoding: str) -> None:
-    with connected(interface, emulated={"encoding": encoding}) as oa:
-        documents = oa.source.details(read_all(oa.source)[:5])
-        titles = {item.document.title for item in oa.source.to_documents(documents)}
-    assert titles
-    assert all("费用报销" in title or "员工借款" in title for title in titles)
-
-
-@pytest.mark.parametrize(
-    ("emulated", "said"),
-    [
-        ({"wsdl_address": "http://203.0.113.9/services/WorkflowService"}, "soap_address: connection"),
-        ({"wsdl_import": "http://203.0.113.9/evil.xsd"}, "evil.xsd"),
-        ({"wsdl_import": "file:///etc/passwd"}, "passwd"),
-        ({"soap_allow_ips": ["203.0.113.9"]}, "白名单"),
-        ({"conditions": "refused"}, "interface: rest"),
-    ],
-)
-def test_soap_that_leads_elsewhere_or_lets_nobody_in_is_refused_with_what_to_do(
-    emulated: dict[str, Any], said: str
-) -> None:
-    with connected("soap", emulated=emulated) as oa, pytest.raises(FixConfig, match=said):
-        read_all(oa.source)
-
-
-def test_a_server_that_does_not_know_its_outer_name_can_be_called_all_the_same() -> None:
-    address = {"wsdl_address": "http://127.0.0.1:9/services/WorkflowService"}
-    with connected("soap", emulated=address, soap_address="connection") as oa:
-        assert "SOAP" in oa.source.check()
-
-
-@pytest.mark.parametrize("emulated", [{"secret_field": "secret"}, {"code_shape": "object"}])
-def test_other_builds_spell_things_otherwise(emulated: dict[str, Any]) -> None:
-    with connected("rest", emulated=emulated) as oa:
-        chosen = oa.approved()[0]
-        assert oa.status(chosen) is DocumentStatus.APPROVED
-        assert oa.source.write_back([entry(chosen)])[0].outcome is WriteBackOutcome.WRITTEN
-
-
-def test_a_wsdl_with_one_namespace_is_understood_too() -> None:
-    with connected("soap", emulated={"single_namespace": True}) as oa:
-        assert oa.status(oa.approved()[0]) is DocumentStatus.APPROVED
-
-
-@pytest.mark.parametrize(
-    ("interface", "login", "password"),
-    [
-        ("rest", "9", "wrong-app"),
-        ("rest", "77777", APP_ID),
-        ("rest", "", APP_ID),
-        ("rest", "9", ""),
-        ("soap", "x", ""),
-    ],
-)
-def test_a_wrong_login_is_a_matter_of_configuration_and_shown_to_nobody(
-    interface: str, login: str, password: str
-) -> None:
-    with connected(interface, login=login, password=password) as oa, pytest.raises(FixConfig) as refused:
-        oa.source.check()
-    assert "weaver_default" in str(refused.value)
-    assert not password or password not in str(refused.value)
-
-
-@pytest.mark.parametrize("interface", INTERFACES)
-def test_a_user_who_takes_part_in_nothing_is_told_so(interface: str) -> None:
-    with connected(interface, login="1") as oa, pytest.raises(FixConfig, match="参与"):
-        oa.source.check()
 
 
 # -- the ways of writing back ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,12 +17,15 @@ from include.domain.errors import FixConfig
 from include.emulators.hesi import APP_KEY, APP_SECRET, generate_world, running
 from include.emulators.kingdee import Credentials
 from include.emulators.kingdee import running as running_kingdee
-from include.settings import Book, Ledger, load_settings
+from include.emulators.weaver import APP_ID, Plan, open_world
+from include.emulators.weaver import running as running_weaver
+from include.settings import DEFAULT_CONFIG_DIR, Book, Ledger, load_settings
 from tests.airflow_home import ROOT, SETTINGS
 from voucherflow.hooks.base import endpoint_of, resolve
 from voucherflow.hooks.hesi import HesiHook
 from voucherflow.hooks.kingdee import KingdeeHook
 from voucherflow.hooks.tryton import TrytonHook
+from voucherflow.hooks.weaver import WeaverHook
 from voucherflow.provider import get_provider_info
 
 UNREACHABLE = "http://127.0.0.1:9"
@@ -91,6 +95,26 @@ def test_a_ledger_that_is_down_is_told_in_the_form(monkeypatch: pytest.MonkeyPat
     assert UNREACHABLE.removeprefix("http://") in message or "form" in message
 
 
+def test_a_weaver_connection_is_tested_with_the_source_that_uses_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    for part in ("rules", "tables"):
+        shutil.copytree(DEFAULT_CONFIG_DIR / part / "acme", config / part / "acme")
+    shutil.copytree(DEFAULT_CONFIG_DIR / "examples" / "weaver", config, dirs_exist_ok=True)
+    monkeypatch.setenv("VOUCHERFLOW_CONFIG_DIR", str(config))
+    with running_weaver(open_world(Plan(documents=20))) as url:
+        fields = {"conn_type": "weaver", "host": url, "password": APP_ID}
+        _set(monkeypatch, "form", login="9", **fields)
+        well, message = WeaverHook("form").test_connection()
+        assert well, message
+        _set(monkeypatch, "form", login="77777", **fields)
+        well, message = WeaverHook("form").test_connection()
+    assert not well
+    assert "Login" in message
+    assert APP_ID not in message
+
+
 def test_a_kingdee_connection_without_a_book_that_uses_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"host": f"{UNREACHABLE}/k3cloud", "login": "webapi", "password": "not-the-secret"}
     _set(monkeypatch, "form", conn_type="kingdee", **fields)
@@ -143,12 +167,15 @@ def test_the_form_knows_all_connection_types() -> None:
     assert forms["hesi"]["standard_fields"]["port"]["hidden"]
     assert forms["kingdee"]["standard_fields"]["password"]["title"] == "应用密钥 app secret"
     assert forms["kingdee"]["extra_fields"]["acct_id"]["schema"]["title"] == "数据中心 acct id"
+    assert forms["weaver"]["standard_fields"]["login"]["title"] == "接口用户 id user id"
+    assert forms["weaver"]["extra_fields"]["secret"]["schema"]["format"] == "password"
     assert forms["tryton"]["standard_fields"]["url_schema"]["title"] == "数据库 database"
 
 
 def test_hooks_are_what_the_provider_says() -> None:
     for declared in get_provider_info()["connection-types"]:
-        hook = {"hesi": HesiHook, "kingdee": KingdeeHook, "tryton": TrytonHook}[declared["connection-type"]]
+        hooks = {"hesi": HesiHook, "kingdee": KingdeeHook, "tryton": TrytonHook, "weaver": WeaverHook}
+        hook = hooks[declared["connection-type"]]
         assert declared["hook-class-name"] == f"{hook.__module__}.{hook.__qualname__}"
         assert (hook.conn_type, hook.hook_name) == (declared["connection-type"], declared["hook-name"])
 

@@ -141,7 +141,7 @@ def test_a_mistake_in_a_template_is_marked(old: str, new: str) -> None:
         ("book", "books/acme.yaml", "owner: finance", "file: x"),
         ("source", "sources/hesi.yaml", "kind: loan", "kind: lend"),
         ("source", "sources/hesi.yaml", "overlap_s: 600", "overlap_s: -1"),
-        ("source", "sources/hesi.yaml", "system: hesi", "system: weaver"),
+        ("source", "sources/hesi.yaml", "system: hesi", "system: sap"),
         ("source", "sources/hesi.yaml", "  project: 项目", "  projekt: 项目"),
     ],
 )
