@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from include.adapters.oa.weaver.auth import TokenKeeper
@@ -225,7 +224,8 @@ class RestInterface(Interface):
 
 def _parsed(name: str, answer: Answer, *, writing: bool) -> Any:
     try:
-        return json.loads(answer.text, parse_float=Decimal, parse_constant=str)
+        # Fractions stay as they are written: payloads are kept as JSON, and money must not lose digits.
+        return json.loads(answer.text, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError, RetryLater):
         pass  # raised below, so that the parser's error, which quotes the body, is not chained
     message = (
