@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from include.domain.errors import FixData, OutcomeUnknown, RetryLater
 from include.domain.voucher import (
@@ -35,8 +34,6 @@ LOOK_ATTEMPTS = 4
 LOOK_SIZE = 200
 TO_LOOK_UP = (*IN_DOUBT, VoucherStatus.CONFLICT)
 """A person may have settled a conflict in the ledger meanwhile."""
-OLD = timedelta(days=1)
-"""After so long by the wall clock no call can be on its way; a clock is never trusted for less."""
 
 
 def look_up_doubtful(run: PostingRun, statuses: Sequence[VoucherStatus] = TO_LOOK_UP) -> int:
@@ -103,9 +100,7 @@ def _wait_until_quiet(run: PostingRun, batch: Sequence[StoredVoucher]) -> None:
     ledger = run.ctx.ledger
     quiet_at = 0.0
     for stored in batch:
-        if stored.intent_at is None or stored.intent_at < run.ctx.clock.now() - OLD:
-            continue
-        if stored.status is VoucherStatus.CONFLICT:
+        if stored.intent_at is None or stored.status is VoucherStatus.CONFLICT:
             continue
         if stored.fence == run.lease.fence:
             quiet_at = max(quiet_at, run.last_doubt + ledger.settle_s)
@@ -152,7 +147,7 @@ class _Look:
         """Share out what came for date and amount: each of the ledger's vouchers to one of ours at most.
 
         What stood there before, or is another voucher of ours already, is nobody's here. What has the content of one in
-        doubt goes to it, to the one with the least choice first; more of that content than are in doubt go to all of
+        doubt goes to it, what stands there before what was reversed, to the one with the least choice first; more of that content than are in doubt go to all of
         them, as a conflict. Other content goes to those that have nothing else, unless it is that of one in doubt.
         """
         ids = {each.ledger_id for group in found.values() for each in group}
@@ -178,6 +173,7 @@ class _Look:
             is_surplus = len(_standing(list(free.values()))) > len(group)
             for stored in sorted(group, key=lambda s: (len(equal[s.id]), s.id)):
                 mine = [pk for pk in equal[stored.id] if pk in free]
+                mine.sort(key=lambda pk: free[pk].state is LedgerVoucherState.REVERSED)
                 if mine and is_surplus:
                     shared[stored.voucher.key] = list(free.values())
                 elif mine:

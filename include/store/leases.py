@@ -40,8 +40,8 @@ class Leases:
     def acquire(self, book: str) -> Lease:
         """Take the book.
 
-        A holder whose process has ended on this machine is replaced at once, any other only after its lease
-        has run out.
+        A holder that gave the book back, or whose process has ended on this machine, is replaced at once, any other
+        only after its lease has run out.
 
         Raises:
             LeaseLost: somebody else holds it; says who and until when.
@@ -49,16 +49,14 @@ class Leases:
         b = t.book_lease
         now = self.clock.now()
         holder = _this_process()
-        is_predecessor_gone = True
         with writing(self.engine) as connection:
             row = connection.execute(select(b).where(b.c.book == book).with_for_update()).first()
-            if row is not None and row.expires_at > now and not _has_ended(row.holder):
+            is_predecessor_gone = row is None or row.is_released or _has_ended(row.holder)
+            if row is not None and row.expires_at > now and not is_predecessor_gone:
                 raise LeaseLost(
                     f"账簿 {book} 正由 {row.holder} 写入，租约至 {row.expires_at:%Y-%m-%d %H:%M:%S} UTC；请等它结束后再运行 / book {book} "
                     f"is being written by {row.holder}, lease until {row.expires_at:%H:%M:%S} UTC: run again when it has ended"
                 )
-            if row is not None:
-                is_predecessor_gone = row.is_released or _has_ended(row.holder)
             fence = 1 if row is None else row.fence + 1
             values = {
                 "fence": fence,

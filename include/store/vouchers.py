@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -250,7 +250,17 @@ class Vouchers:
                     for pk, value in digests.items()
                 ],
             )
-        return batch
+        return [
+            replace(
+                stored,
+                status=VoucherStatus.SENDING,
+                content_digest=digests[stored.id],
+                intent_at=now,
+                fence=lease.fence,
+                seen=looked[stored.id].ids if looked else frozenset(),
+            )
+            for stored in batch
+        ]
 
     def settle(
         self,

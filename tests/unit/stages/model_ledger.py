@@ -111,6 +111,7 @@ class Books:
         atomic: a call with one bad voucher is refused as a whole.
         compares: a key that is used with other content is told apart from the same voucher again (NATIVE_KEY).
         lag_s: how long a new voucher is missing from searches.
+        deletes: whether drafts may be deleted.
         blocked: accounts' department codes that no voucher may carry.
         past: what was ever here, by id, as it was last.
         touched: ids of vouchers that a person edited, reversed or deleted, by what they were.
@@ -123,6 +124,7 @@ class Books:
     atomic: bool = True
     compares: bool = True
     lag_s: float = 0.0
+    deletes: bool = True
     months: dict[FiscalPeriod, PeriodState] = field(
         default_factory=lambda: {FiscalPeriod(2026, month): PeriodState.OPEN for month in (3, 4, 5)}
     )
@@ -143,11 +145,6 @@ class Books:
         self._late = [item for item in self._late if item[0] > now]
         for _, work in due:
             work()
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing more comes late."""
-        return not self._late
 
     def later(self, seconds: float, work: Callable[[], object]) -> None:
         self._late.append((self.clock.monotonic() + seconds, work))
@@ -207,8 +204,7 @@ class Books:
         entry.voucher = replace(entry.voucher, lines=lines)
 
     def _touch(self, entry: Entry) -> None:
-        if entry.maker:
-            self.touched[entry.id] = replace(entry)
+        self.touched[entry.id] = replace(entry)
 
     # -- its rules -------------------------------------------------------------------------------------
 
@@ -293,7 +289,9 @@ class Books:
                 ]
                 self.later(fate.seconds, lambda: self._post_late(made))
             case Call.LATE:
-                self.later(fate.seconds, lambda: self._take_late(vouchers, fate.seconds))
+                shown_s = min(fate.seconds + self.lag_s, self.settle_s)
+                visible_at = self.clock.monotonic() + shown_s
+                self.later(fate.seconds, lambda: self._take_late(vouchers, visible_at))
 
     def complete(self, vouchers: Sequence[LedgerVoucher], fate: Fate) -> list[LedgerVoucher]:
         """A call with its fate."""
@@ -309,12 +307,29 @@ class Books:
             return [self.entries[ledger_id].voucher for ledger_id in ids]
         raise OutcomeUnknown("回答丢失 / the answer was lost")
 
-    def _take_late(self, vouchers: Sequence[Voucher], seconds: float) -> None:
-        """It shows in searches by `settle_s` after the answer was lost."""
+    def discard(self, vouchers: Sequence[LedgerVoucher], fate: Fate) -> None:
+        """A call with its fate."""
+        ids = [voucher.ledger_id for voucher in vouchers if voucher.ledger_id in self.entries]
+        if fate.call in (Call.DOWN, Call.TOO_FAST):
+            raise not_sent(fate)
+        if not self.deletes or any(self.entries[i].voucher.state is not DRAFT for i in ids):
+            raise FixData("不能删除 / not to be deleted")
+        if fate.call in (Call.LATE, Call.DRAFTED_LATE):
+            self.later(fate.seconds, lambda: self._drop_late(ids))
+        elif fate.call not in (Call.LOST, Call.DRAFTED):
+            self._drop_late(ids)
+        if fate.call not in (Call.OK, Call.LOCKED, Call.ONE_BAD):
+            raise OutcomeUnknown("回答丢失 / the answer was lost")
+
+    def _drop_late(self, ids: Iterable[str]) -> None:
+        for ledger_id in ids:
+            if ledger_id in self.entries and self.entries[ledger_id].voucher.state is DRAFT:
+                del self.entries[ledger_id]
+
+    def _take_late(self, vouchers: Sequence[Voucher], visible_at: float) -> None:
         for result in self.take(vouchers):
             if result.outcome is PostingOutcome.CREATED:
-                entry = self.entries[result.ledger_id]
-                entry.visible_at += min(self.lag_s, self.settle_s - seconds) - self.lag_s
+                self.entries[result.ledger_id].visible_at = visible_at
 
     def _post_late(self, ids: Iterable[str]) -> None:
         for ledger_id in ids:
@@ -448,4 +463,12 @@ class Wire:
             self._stop("completed")
 
     def discard(self, vouchers: Sequence[LedgerVoucher]) -> None:
-        raise NotImplementedError("posting discards nothing")
+        self.calls += 1
+        self._stop("discard")
+        fate = self._fate("discard", [voucher.reference for voucher in vouchers])
+        try:
+            with self.books.lock:
+                self.books.catch_up()
+                self.books.discard(vouchers, fate)
+        finally:
+            self._stop("discarded")

@@ -86,6 +86,10 @@ class World:
     breaches: list[str] = field(default_factory=list)
     """Writes by a run that did not hold the book."""
     runs: list[Run] = field(default_factory=list)
+    fates: deque[Fate] = field(default_factory=deque)
+    """What becomes of the next calls that write, whoever makes them; the others go well."""
+    finds_down: tuple[int, int] = (0, 0)
+    """So many of the next searches go well, and then so many fail."""
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -127,20 +131,15 @@ class World:
 
     # -- runs ------------------------------------------------------------------------------------------
 
-    def start(self) -> Run:
-        """A run of posting, at its first stop or refused."""
+    def start(self, steps: int | None = 0) -> Run:
+        """A run of posting: it stops after so many steps, None: it goes to its end."""
         run = Run(self)
         self.runs.append(run)
-        run.go(0, ())
+        run.go(0)
         row = self.lease()
         run.fence = row.fence if run.is_live and row else 0
-        return run
-
-    def run(self, fates: Iterable[Fate] = (), reads_down: tuple[int, int] = (0, 0)) -> Run:
-        """A run of posting, from its start to its end."""
-        run = self.start()
-        run.reads_down = reads_down
-        run.go(None, fates)
+        if run.is_live and steps != 0:
+            run.go(steps)
         return run
 
     @property
@@ -160,7 +159,9 @@ class World:
     def is_held(self) -> bool:
         """Whether somebody who may be alive has the book."""
         row = self.lease()
-        return row is not None and row.expires_at > self.clock.now() and row.holder != GONE
+        if row is None or row.is_released or row.holder == GONE:
+            return False
+        return bool(row.expires_at > self.clock.now())
 
     def forget_holder(self) -> None:
         """The holder's process is known to have ended."""
@@ -178,13 +179,10 @@ class Run:
     def __init__(self, world: World) -> None:
         self.world = world
         self.where = ""
-        self.reads_down = (0, 0)
-        """So many good reads first, and then so many that fail."""
         self.result: PostResult | None = None
         self.error: BaseException | None = None
         self.fence = 0
         self.intent_at = 0.0
-        self._fates: deque[Fate] = deque()
         self._steps: int | None = 0
         self._is_dead = False
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
@@ -195,9 +193,9 @@ class Run:
     def is_live(self) -> bool:
         return bool(self.where)
 
-    def go(self, steps: int | None, fates: Iterable[Fate]) -> None:
-        """Go on over so many stops, None: to the end; calls meet `fates`, and then go well."""
-        self._steps, self._fates = steps, deque(fates)
+    def go(self, steps: int | None) -> None:
+        """Go on over so many stops, None: to the end."""
+        self._steps = steps
         self.where = ""
         if self._thread.ident is None:
             self._thread.start()
@@ -235,15 +233,14 @@ class Run:
         """A call that was meant long ago does not go out any more: the pace lets none start so late."""
         if what == "post" and self.world.clock.monotonic() > self.intent_at + MAX_WAIT_S:
             return Fate(Call.DOWN)
-        return self._fates.popleft() if self._fates else OK
+        return self.world.fates.popleft() if self.world.fates else OK
 
-    def _is_down(self, _what: str) -> bool:
-        good, bad = self.reads_down
-        if good:
-            self.reads_down = good - 1, bad
-        elif bad:
-            self.reads_down = 0, bad - 1
-        return not good and bool(bad)
+    def _is_down(self, what: str) -> bool:
+        if what != "find":
+            return False
+        good, bad = self.world.finds_down
+        self.world.finds_down = (good - 1, bad) if good else (0, max(bad - 1, 0))
+        return not good and bad > 0
 
     def _work(self) -> None:
         world = self.world
