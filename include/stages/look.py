@@ -147,8 +147,9 @@ class _Look:
         """Share out what came for date and amount: each of the ledger's vouchers to one of ours at most.
 
         What stood there before, or is another voucher of ours already, is nobody's here. What has the content of one in
-        doubt goes to it, what stands there before what was reversed, to the one with the least choice first; more of that content than are in doubt go to all of
-        them, as a conflict. Other content goes to those that have nothing else, unless it is that of one in doubt.
+        doubt goes to it: to the one with the least choice first, and what stands before what was reversed. More of that
+        content than are in doubt go to all of them, as a conflict. Other content goes to those that have nothing else,
+        unless it is that of one in doubt.
         """
         ids = {each.ledger_id for group in found.values() for each in group}
         taken = self._run.ctx.store.vouchers.taken(self._run.ctx.book.id, ids)
