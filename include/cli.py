@@ -168,9 +168,10 @@ def explain(
 ) -> None:
     """单据 → 规则 → 分录 → 会计系统 / a document's way into the ledger."""
     from include import explain as explaining
-    from include.store.store import open_store
+    from include.store.store import using_store
 
-    found = explaining.explain(open_store(store_url()), load_settings(), document)
+    with using_store(store_url()) as store:
+        found = explaining.explain(store, load_settings(), document)
     if as_json:
         show(found, as_json=True, rows={})
     else:
@@ -181,18 +182,19 @@ def explain(
 def doctor(book: Annotated[str | None, typer.Argument(help="只查一个账簿 / one book only")] = None) -> None:
     """检查配置、连接、科目表与规则 / check configuration, connections and the chart against the rules."""
     from include.doctor import examine
-    from include.store.store import open_store
+    from include.store.store import using_store
 
     settings = load_settings()
     books = [settings.book(book).id] if book else sorted(settings.books)
     console, well = Console(), True
-    for finding in examine(settings, open_store(store_url()), resolver[0], books):
-        well = well and finding.is_well
-        console.print(
-            f"{'✓' if finding.is_well else '✗'} {finding.subject}: {finding.message}",
-            markup=False,
-            soft_wrap=True,
-        )
+    with using_store(store_url()) as store:
+        for finding in examine(settings, store, resolver[0], books):
+            well = well and finding.is_well
+            console.print(
+                f"{'✓' if finding.is_well else '✗'} {finding.subject}: {finding.message}",
+                markup=False,
+                soft_wrap=True,
+            )
     raise typer.Exit(0 if well else 1)
 
 
@@ -211,9 +213,9 @@ def store_verify() -> None:
     """核验审计链 / check that no audit event was altered."""
     from include.store import audit
     from include.store.engine import reading
-    from include.store.store import open_store
+    from include.store.store import using_store
 
-    with reading(open_store(store_url()).engine) as connection:
+    with using_store(store_url()) as store, reading(store.engine) as connection:
         broken = audit.verify(connection)
     if broken is not None:
         raise AskPerson(

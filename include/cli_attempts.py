@@ -16,7 +16,7 @@ from include.domain.errors import FixData
 from include.settings import load_settings, store_url
 from include.store.attempts import Attempt, of_document
 from include.store.engine import reading
-from include.store.store import open_store
+from include.store.store import using_store
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """一份单据的每次过账尝试 / every attempt to post a document's vouchers."""
         load_settings().book(book)
-        with reading(open_store(store_url()).engine) as connection:
+        with using_store(store_url()) as store, reading(store.engine) as connection:
             found = of_document(connection, book, document)
         if not found:
             raise FixData(

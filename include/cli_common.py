@@ -49,17 +49,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出 / prin
 @contextmanager
 def book_context(book: str, *, quiet: bool) -> Iterator[StageContext]:
     """A book's context, with progress on a terminal and a log on standard error."""
-    from include.store.store import open_store
+    from include.store.store import using_store
 
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s"
     )
     settings = load_settings()
     settings.book(book)
-    with progress_bars() as progress:
-        yield open_context(
-            settings, book, open_store(store_url()), resolver[0], actor=f"cli:{_user()}", progress=progress
-        )
+    with progress_bars() as progress, using_store(store_url()) as store:
+        yield open_context(settings, book, store, resolver[0], actor=f"cli:{_user()}", progress=progress)
 
 
 @contextmanager

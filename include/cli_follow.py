@@ -25,7 +25,7 @@ from include.settings import load_settings, store_url
 from include.store.chains import Link, chains_of
 from include.store.corrections import Relation
 from include.store.engine import reading
-from include.store.store import open_store
+from include.store.store import using_store
 
 _RELATIONS = {
     Relation.NONE: "原始 / original",
@@ -84,7 +84,7 @@ def chain_command(
 ) -> None:
     """一份单据的凭证链：原始 ↔ 冲销 ↔ 重做 / a document's vouchers: original, reversal, replacement."""
     load_settings().book(book)
-    with reading(open_store(store_url()).engine) as connection:
+    with using_store(store_url()) as store, reading(store.engine) as connection:
         found = chains_of(connection, book, document)
     if not found:
         raise FixData(

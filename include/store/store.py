@@ -1,7 +1,9 @@
-"""The store as stages see it: one engine, six repositories."""
+"""The store as stages see it: one engine and its repositories."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -42,6 +44,16 @@ def open_store(url: str, clock: Clock | None = None) -> Store:
     engine = open_engine(url)
     ensure_current(engine)
     return assemble(engine, clock or SystemClock())
+
+
+@contextmanager
+def using_store(url: str) -> Iterator[Store]:
+    """A store for a while: its connections are given back afterwards. Raises as `open_store`."""
+    store = open_store(url)
+    try:
+        yield store
+    finally:
+        store.engine.dispose()
 
 
 def assemble(engine: Engine, clock: Clock) -> Store:

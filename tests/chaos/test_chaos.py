@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,12 @@ def test_a_few_faults_leave_nothing_lost_duplicated_altered_or_open(tmp_path: Pa
     ]
 
     run = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", *options], cwd=ROOT, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "tests.chaos", *options],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"},
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import k3cloud_webapi_sdk.main as sdk_main
 import pytest
 import requests
 
@@ -17,7 +18,6 @@ from include.emulators.http_faults import Fault, FaultPlan
 from include.emulators.kingdee import SITE, Credentials, Options, running
 from tests.integration.kingdee_client import MINE, model, owed, status_of, travel
 
-sdk_main = pytest.importorskip("k3cloud_webapi_sdk")
 ROOT = Path(__file__).resolve().parents[2]
 Sdk = Any
 Connect = Callable[..., Sdk]
