@@ -26,7 +26,8 @@ from include.pace import MAX_WAIT_S
 from include.stages.context import Scope
 from include.stages.follow import unwanted
 from include.stages.posting import IN_DOUBT, PostingRun, settlement
-from include.store.vouchers import Settlement, StoredVoucher
+from include.store.outcomes import Settlement
+from include.store.vouchers import StoredVoucher
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,8 @@ from include.store import periods as store
 from include.store.corrections import Place
 from include.store.engine import reading, writing
 from include.store.leases import Lease
-from include.store.vouchers import Settlement, StoredVoucher
+from include.store.outcomes import Settlement
+from include.store.vouchers import StoredVoucher
 
 Why = Literal["next_open", "order", "own_period", "person"]
 """Why a voucher moved: its period is closed; it may not come before a reversal; its own period is open; somebody said so."""

@@ -22,7 +22,8 @@ from include.stages import periods
 from include.stages.context import Scope, StageContext, StageResult
 from include.stages.look import find, look_up_doubtful
 from include.stages.posting import IN_DOUBT, TO_SEND, PostingRun, settlement
-from include.store.vouchers import Looked, Settlement, StoredVoucher
+from include.store.outcomes import Settlement
+from include.store.vouchers import Looked, StoredVoucher
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from include.pace import Eta
 from include.ports import ProofLevel
 from include.stages.context import StageContext
 from include.store.leases import Lease
-from include.store.vouchers import Settlement, StoredVoucher
+from include.store.outcomes import Settlement
+from include.store.vouchers import StoredVoucher
 
 IN_DOUBT = (VoucherStatus.SENDING, VoucherStatus.UNKNOWN)
 TO_SEND = (VoucherStatus.GENERATED, VoucherStatus.HELD)
@@ -55,13 +56,13 @@ class PostingRun:
         stored = {s.id: s for s in batch}
         keep_days = self.ctx.book.ledger.keep_exchanges_days
         settlements = self.ctx.store.vouchers.settle(
-            self.lease, settlements, step, only=only, exchanges=exchanges, keep_days=keep_days
-        )
-        self.ctx.store.vouchers.file_problems(
-            self.ctx.book.id,
-            Stage.POST,
-            {s.id: _problems(s) for s in settlements},
-            quarantine=[s.id for s in settlements if s.status is VoucherStatus.REJECTED],
+            self.lease,
+            settlements,
+            step,
+            only=only,
+            exchanges=exchanges,
+            keep_days=keep_days,
+            problems={s.id: _problems(s) for s in settlements},
         )
         for s in settlements:
             self.counts[s.status] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,11 +16,17 @@ CHUNK = 500
 
 
 def sync(
-    connection: Connection, book: str, stage: Stage, found: Mapping[int, Sequence[Problem]], at: datetime
+    connection: Connection,
+    book: str,
+    stage: Stage,
+    found: Mapping[int, Sequence[Problem]],
+    at: datetime,
+    places: Collection[str] | None = None,
 ) -> None:
     """Make the open problems of these documents in this stage exactly those found now.
 
-    A problem found again keeps its row and so its age. `found` maps a document's row id to its problems.
+    A problem found again keeps its row and so its age. `found` maps a document's row id to its problems. With `places`
+    (values of `where`), problems of other places stay as they are.
     """
     p = t.problem
     open_rows: dict[int, dict[tuple[Any, ...], int]] = {}
@@ -31,7 +37,8 @@ def sync(
                 p.c.document_pk.in_(pks[start : start + CHUNK]), p.c.stage == stage, p.c.resolved_at.is_(None)
             )
         ):
-            open_rows.setdefault(row.document_pk, {})[row.code, row.where, row.line_no, row.zh] = row.id
+            if places is None or row.where in places:
+                open_rows.setdefault(row.document_pk, {})[row.code, row.where, row.line_no, row.zh] = row.id
     fresh: list[dict[str, Any]] = []
     for pk, problems in found.items():
         before = open_rows.get(pk, {})

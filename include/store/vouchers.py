@@ -9,16 +9,14 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Row, and_, bindparam, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, or_, select, true, update
 
 from include.domain.account import AuxiliaryDimension
-from include.domain.document import Disposition
 from include.domain.money import Money
-from include.domain.problems import Problem, Stage
+from include.domain.problems import Problem
 from include.domain.voucher import (
     UNSENT_STATUSES,
     JournalLine,
-    PostingOutcome,
     RuleTrace,
     Side,
     Voucher,
@@ -28,17 +26,17 @@ from include.domain.voucher import (
 )
 from include.exchanges import Exchange
 from include.ports import Clock
-from include.store import audit, generated, leases, problems
-from include.store import exchanges as exchange_rows
+from include.store import generated, leases, outcomes
 from include.store import tables as t
 from include.store.corrections import Relation
 from include.store.documents import Scope, within
 from include.store.engine import reading, writing
-from include.store.filing import chunks, set_disposition
-from include.store.following import is_asked_for, may_be_taken_back, of_document
+from include.store.filing import chunks
+from include.store.following import is_asked_for, may_be_taken_back
 from include.store.generated import GeneratedSet
 from include.store.leases import Lease
 from include.store.moved import day_by_policy
+from include.store.outcomes import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +66,6 @@ class Looked:
 
     content: Voucher
     ids: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What becomes of one voucher after a call or a look."""
-
-    id: int
-    key: VoucherKey
-    status: VoucherStatus
-    outcome: PostingOutcome | None
-    ledger_id: str = ""
-    number: str = ""
-    message: str = ""
 
 
 class Vouchers:
@@ -210,9 +195,7 @@ class Vouchers:
         now = self.clock.now()
         with writing(self.engine) as connection:
             leases.check(connection, lease, now)
-            if connection.dialect.name == "postgresql":  # documents before vouchers, as in generated.save
-                revisions = select(d.c.id).join(v, of_document(d, v)).where(v.c.id.in_(ids))
-                connection.execute(revisions.order_by(d.c.id).with_for_update(of=d)).all()
+            outcomes.lock_documents(connection, ids)
             may_go = connection.scalars(
                 select(v.c.id)
                 .join(d, d.c.id == v.c.document_pk)
@@ -239,7 +222,7 @@ class Vouchers:
             connection.execute(
                 insert(t.posting_attempt),
                 [
-                    _attempt(
+                    outcomes.attempt(
                         lease,
                         pk,
                         "intent",
@@ -271,10 +254,13 @@ class Vouchers:
         only: Collection[VoucherStatus] = tuple(VoucherStatus),
         exchanges: Sequence[Exchange] = (),
         keep_days: int = 0,
+        problems: Mapping[int, Sequence[Problem]] | None = None,
     ) -> list[Settlement]:
         """Record what became of vouchers, with an attempt each and an audit event for those now in the ledger.
 
         `exchanges`: what was said to the ledger, its texts kept for `keep_days`.
+        `problems`: what finance must know of each, by row id, in the place of what it was told before; documents of
+        rejected vouchers are quarantined with it.
 
         A voucher that is not in one of the states `only` any more is left as it is; returns what was recorded.
         """
@@ -284,6 +270,8 @@ class Vouchers:
         now = self.clock.now()
         with writing(self.engine) as connection:
             leases.check(connection, lease, now)
+            if problems is not None:
+                outcomes.lock_documents(connection, [s.id for s in settlements])
             still = {
                 pk
                 for part in chunks([s.id for s in settlements])
@@ -297,92 +285,10 @@ class Vouchers:
             settlements = [s for s in settlements if s.id in still]
             if not settlements:
                 return []
-            digests = {
-                row.id: row.content_digest or ""
-                for part in chunks([s.id for s in settlements])
-                for row in connection.execute(select(v.c.id, v.c.content_digest).where(v.c.id.in_(part)))
-            }
-            connection.execute(
-                update(v)
-                .where(v.c.id == bindparam("pk"))
-                .values(
-                    status=bindparam("new_status"),
-                    message=bindparam("new_message"),
-                    ledger_id=bindparam("new_ledger_id"),
-                    ledger_number=bindparam("new_number"),
-                    posted_at=bindparam("new_posted_at"),
-                ),
-                [
-                    {
-                        "pk": s.id,
-                        "new_status": s.status,
-                        "new_message": s.message,
-                        "new_ledger_id": s.ledger_id,
-                        "new_number": s.number,
-                        "new_posted_at": now if s.status is VoucherStatus.POSTED else None,
-                    }
-                    for s in settlements
-                ],
-            )
-            call = exchange_rows.save(connection, exchanges, now, keep_days)
-            connection.execute(
-                insert(t.posting_attempt),
-                [
-                    _attempt(
-                        lease,
-                        s.id,
-                        step,
-                        now,
-                        call=call,
-                        content_digest=digests[s.id],
-                        outcome=s.outcome or "",
-                        ledger_id=s.ledger_id,
-                        message=s.message[:2000],
-                    )
-                    for s in settlements
-                ],
-            )
-            audit.append(
-                connection,
-                [
-                    audit.AuditEvent(
-                        lease.holder,
-                        lease.book,
-                        "voucher.posted" if s.status is VoucherStatus.POSTED else f"voucher.{s.status}",
-                        str(s.key),
-                        {"ledger_id": s.ledger_id, "number": s.number, "digest": digests[s.id]},
-                    )
-                    for s in settlements
-                    if s.status in {VoucherStatus.POSTED, VoucherStatus.CONFLICT}
-                ],
-                now,
-            )
+            outcomes.record(connection, lease, settlements, step, now, (exchanges, keep_days))
+            if problems is not None:
+                outcomes.file_problems(connection, lease.book, settlements, problems, now)
         return list(settlements)
-
-    def file_problems(
-        self, book: str, stage: Stage, found: Mapping[int, Sequence[Problem]], quarantine: Collection[int]
-    ) -> None:
-        """Open and resolve a stage's problems by voucher id; documents of `quarantine`d vouchers are quarantined. Both is
-        about a document as it is now, whichever revision the voucher is of.
-        """
-        v = t.voucher
-        with writing(self.engine) as connection:
-            now = t.source_document.alias()
-            current = func.coalesce(now.c.id, v.c.document_pk).label("document_pk")
-            documents = {
-                row.id: row.document_pk
-                for part in chunks(list(found))
-                for row in connection.execute(
-                    select(v.c.id, current)
-                    .outerjoin(now, and_(of_document(now, v), now.c.is_current))
-                    .where(v.c.id.in_(part))
-                )
-            }
-            by_document: dict[int, list[Problem]] = {pk: [] for pk in documents.values()}
-            for voucher_id, items in found.items():
-                by_document[documents[voucher_id]] += items
-            problems.sync(connection, book, stage, by_document, self.clock.now())
-            set_disposition(connection, [documents[i] for i in quarantine], Disposition.QUARANTINED)
 
     def renumber(self, numbers: Mapping[int, str]) -> None:
         """Take over the numbers that the ledger gave vouchers afresh, by our row id."""
@@ -464,19 +370,3 @@ def _line(row: Row[Any], currency: str) -> JournalLine:
             row.template, row.template_line, row.entry, row.table_name, row.table_row, row.source_line_no
         ),
     )
-
-
-def _attempt(lease: Lease, pk: int, step: str, at: datetime, **values: Any) -> dict[str, Any]:
-    return {
-        "voucher_id": pk,
-        "fence": lease.fence,
-        "step": step,
-        "outcome": "",
-        "content_digest": "",
-        "ledger_id": "",
-        "message": "",
-        "call": "",
-        "seen": "",
-        "at": at,
-        **values,
-    }

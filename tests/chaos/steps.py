@@ -30,7 +30,6 @@ STORE = {
     "post.lease": "include.store.leases:Leases.acquire",
     "post.intent": "include.store.vouchers:Vouchers.mark_sending",
     "post.outcome": "include.store.vouchers:Vouchers.settle",
-    "post.problems": "include.store.vouchers:Vouchers.file_problems",
     "post.release": "include.store.leases:Leases.release",
     "reconcile.record": "include.store.reconciliations:Reconciliations.record",
     "write_back.record": "include.store.reconciliations:Reconciliations.record_write_backs",

@@ -6,7 +6,7 @@ It knows what no ledger tells: who made each voucher. What it does with a call i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -371,7 +371,7 @@ class Wire:
         books: Books,
         *,
         stop: Callable[[str], None],
-        fate: Callable[[str, Collection[str]], Fate],
+        fate: Callable[[str, Sequence[str]], Fate],
         is_down: Callable[[str], bool],
     ) -> None:
         self.books = books

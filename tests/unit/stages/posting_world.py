@@ -18,7 +18,8 @@ import polars as pl
 from sqlalchemy import Engine, Row, select, update
 
 from include.domain.document import Disposition, DocumentStatus, MappedDocument, Reference
-from include.domain.voucher import VoucherStatus
+from include.domain.problems import Problem
+from include.domain.voucher import VoucherKey, VoucherStatus
 from include.exchanges import Exchange
 from include.pace import MAX_WAIT_S
 from include.ports import DocumentSource, RawDocument
@@ -30,8 +31,9 @@ from include.store.engine import reading, writing
 from include.store.filing import Filed
 from include.store.generated import GeneratedSet
 from include.store.leases import Lease
+from include.store.outcomes import Settlement
 from include.store.store import Store, assemble
-from include.store.vouchers import Looked, Settlement, StoredVoucher, Vouchers, load
+from include.store.vouchers import Looked, StoredVoucher, Vouchers, load
 from tests.conftest import FakeClock
 from tests.documents import DEPARTMENT, claim, line
 from tests.unit.stages.model_ledger import OK, Books, Call, Fate, Wire
@@ -88,6 +90,10 @@ class World:
     runs: list[Run] = field(default_factory=list)
     fates: deque[Fate] = field(default_factory=deque)
     """What becomes of the next calls that write, whoever makes them; the others go well."""
+    fates_by_document: dict[str, deque[Fate]] = field(default_factory=dict)
+    """The same by the first document of a call, for runs whose calls come in any order."""
+    deadly: set[str] = field(default_factory=set)
+    """Documents at whose next call the run that makes it is killed."""
     finds_down: tuple[int, int] = (0, 0)
     """So many of the next searches go well, and then so many fail."""
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -229,11 +235,19 @@ class Run:
         if self._steps:
             self._steps -= 1
 
-    def _fate(self, what: str, _keys: Collection[str]) -> Fate:
+    def _fate(self, what: str, keys: Sequence[str]) -> Fate:
         """A call that was meant long ago does not go out any more: the pace lets none start so late."""
-        if what == "post" and self.world.clock.monotonic() > self.intent_at + MAX_WAIT_S:
+        world = self.world
+        if what == "post" and world.clock.monotonic() > self.intent_at + MAX_WAIT_S:
             return Fate(Call.DOWN)
-        return self.world.fates.popleft() if self.world.fates else OK
+        key = VoucherKey.parse(keys[0])
+        first = key.document_id if key else ""
+        if first in world.deadly:
+            world.deadly.discard(first)
+            self._is_dead = True
+            raise Killed
+        fates = world.fates or world.fates_by_document.get(first)
+        return fates.popleft() if fates else OK
 
     def _is_down(self, what: str) -> bool:
         if what != "find":
@@ -318,9 +332,18 @@ class _Watched(Vouchers):
         only: Collection[VoucherStatus] = tuple(VoucherStatus),
         exchanges: Sequence[Exchange] = (),
         keep_days: int = 0,
+        problems: Mapping[int, Sequence[Problem]] | None = None,
     ) -> list[Settlement]:
         self._run.stop("outcome")
-        done = super().settle(lease, settlements, step, only=only, exchanges=exchanges, keep_days=keep_days)
+        done = super().settle(
+            lease,
+            settlements,
+            step,
+            only=only,
+            exchanges=exchanges,
+            keep_days=keep_days,
+            problems=problems,
+        )
         if done:
             self._check(lease, "an outcome")
         self._run.stop("settled")

@@ -22,7 +22,7 @@ from include.stages.replay import replay
 from include.store import generated
 from include.store import tables as t
 from include.store.engine import writing
-from include.store.vouchers import Settlement
+from include.store.outcomes import Settlement
 from tests.documents import claim, line
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.source import FakeSource

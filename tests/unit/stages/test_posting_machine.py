@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -42,7 +43,7 @@ from include.store.leases import LEASE_S
 from include.store.vouchers import StoredVoucher
 from tests.conftest import FakeClock
 from tests.unit.stages.model_ledger import Books, Call, Entry, Fate, content_of, likeness
-from tests.unit.stages.posting_world import BOOK, KINDS, Killed, Kind, Run, World
+from tests.unit.stages.posting_world import BOOK, KINDS, PATIENCE_S, Killed, Kind, Run, World
 
 EXAMPLES = int(os.environ.get("POSTING_EXAMPLES", "20"))
 STEPS = int(os.environ.get("POSTING_STEPS", "20"))
@@ -272,6 +273,17 @@ class Posting(RuleBasedStateMachine):
         self._every_copy_is_accounted_for(vouchers)
         self._what_is_posted_is_there(vouchers)
         self._the_record_only_grows()
+        self._finance_is_told(vouchers)
+
+    def _finance_is_told(self, vouchers: list[StoredVoucher]) -> None:
+        """Of each conflict, and no more of what is posted."""
+        p = t.problem
+        with reading(self.world.engine) as connection:
+            told = set(connection.scalars(select(p.c.where).where(p.c.resolved_at.is_(None))))
+        for stored in vouchers:
+            if stored.status in (VoucherStatus.CONFLICT, VoucherStatus.POSTED):
+                is_told = str(stored.voucher.key) in told
+                assert is_told == (stored.status is VoucherStatus.CONFLICT), f"{stored.voucher.key}: {told}"
 
     def _every_copy_is_accounted_for(self, vouchers: list[StoredVoucher]) -> None:
         """What our calls made and still stands is recorded, or in doubt and will be looked up; never is it twice."""
@@ -453,6 +465,50 @@ def test_any_interleaving_ends_with_every_voucher_once(level: ProofLevel, new_en
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("level", ProofLevel)
+@settings(
+    max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    kinds=st.lists(st.sampled_from(KINDS[:3]), min_size=4, max_size=12),
+    fates=st.dictionaries(st.integers(1, 12), FATES, max_size=8),
+    deadly=st.sets(st.integers(1, 12), max_size=2),
+    atomic=st.booleans(),
+    batch_size=st.integers(1, 3),
+)
+def test_several_calls_at_once_end_with_every_voucher_once(
+    level: ProofLevel,
+    new_engine: NewEngine,
+    kinds: list[Kind],
+    fates: dict[int, list[Fate]],
+    deadly: set[int],
+    atomic: bool,
+    batch_size: int,
+) -> None:
+    """Which call comes first is left to the threads; what becomes of each is not."""
+    machine = Posting(level, new_engine)
+    machine.begin(atomic=atomic, batch_size=batch_size)
+    world = machine.world
+    ledger = world.book.ledger.model_copy(update={"workers": 3})
+    world.book = world.book.model_copy(update={"ledger": ledger})
+    for number, kind in enumerate(kinds, 1):
+        world.file(number, kind)
+    world.make()
+    world.fates_by_document = {f"ID_{number}": deque(said) for number, said in fates.items()}
+    world.deadly = {f"ID_{number}" for number in deadly}
+    for _ in range(3):
+        run = world.start(None)
+        assert isinstance(run.error, RetryLater | Killed | None), run.error
+        for thread in threading.enumerate():  # what was killed does not wait for its calls
+            if thread.name.startswith("ledger-call"):
+                thread.join(PATIENCE_S)
+        machine.holds()
+        if world.is_held():
+            machine.the_lease_runs_out(by_wall_clock=False)
+    world.fates_by_document, world.deadly = {}, set()
+    machine.teardown()
 
 
 Played = Iterator[None]
