@@ -152,6 +152,12 @@ class World:
     def live(self) -> list[Run]:
         return [run for run in self.runs if run.is_live]
 
+    def close(self) -> None:
+        """End what still runs; a thread that waits would keep the process alive."""
+        for run in self.live:
+            run.kill()
+        self.engine.dispose()
+
     # -- what there is ---------------------------------------------------------------------------------
 
     def vouchers(self) -> list[StoredVoucher]:

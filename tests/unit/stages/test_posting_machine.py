@@ -11,6 +11,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
@@ -342,9 +343,7 @@ class Posting(RuleBasedStateMachine):
         try:
             self._end()
         finally:
-            for run in self.world.live:
-                run.kill()
-            self.world.engine.dispose()
+            self.world.close()
 
     def _end(self) -> None:
         """Good runs bring everything where it belongs; then people take away what they did, and runs do so again."""
@@ -498,17 +497,18 @@ def test_several_calls_at_once_end_with_every_voucher_once(
     world.make()
     world.fates_by_document = {f"ID_{number}": deque(said) for number, said in fates.items()}
     world.deadly = {f"ID_{number}" for number in deadly}
-    for _ in range(3):
-        run = world.start(None)
-        assert isinstance(run.error, RetryLater | Killed | None), run.error
-        for thread in threading.enumerate():  # what was killed does not wait for its calls
-            if thread.name.startswith("ledger-call"):
-                thread.join(PATIENCE_S)
-        machine.holds()
-        if world.is_held():
-            machine.the_lease_runs_out(by_wall_clock=False)
-    world.fates_by_document, world.deadly = {}, set()
-    machine.teardown()
+    with closing(world):
+        for _ in range(3):
+            run = world.start(None)
+            assert isinstance(run.error, RetryLater | Killed | None), run.error
+            for thread in threading.enumerate():  # what was killed does not wait for its calls
+                if thread.name.startswith("ledger-call"):
+                    thread.join(PATIENCE_S)
+            machine.holds()
+            if world.is_held():
+                machine.the_lease_runs_out(by_wall_clock=False)
+        world.fates_by_document, world.deadly = {}, set()
+        machine.teardown()
 
 
 Played = Iterator[None]
@@ -653,6 +653,7 @@ def test_histories_that_would_break_posting(
 ) -> None:
     machine = Posting(level, new_engine)
     machine.begin()
-    for _ in history(machine):
-        machine.holds()
-    machine.teardown()
+    with closing(machine.world):
+        for _ in history(machine):
+            machine.holds()
+        machine.teardown()
