@@ -551,6 +551,14 @@ def a_stalled_run_calls_as_late_as_it_may(m: Posting) -> Played:
     yield
 
 
+def another_run_starts_beside_it(m: Posting) -> Played:
+    m.approve(KINDS[0])
+    run = m.stall_at("post", [])
+    m.run_beside_another()
+    run.go(None)
+    yield
+
+
 def a_run_wakes_up_before_its_intent(m: Posting) -> Played:
     m.approve(KINDS[0])
     stalled = m.stall_at("intent", [])
@@ -634,6 +642,7 @@ HISTORIES = (
     looks_fail,
     a_draft_is_completed_and_its_answer_lost,
     a_stalled_run_calls_as_late_as_it_may,
+    another_run_starts_beside_it,
     a_run_wakes_up_before_its_intent,
     a_run_wakes_up_after_another_has_settled,
     a_run_is_killed_and_the_clock_set_days_forward,
