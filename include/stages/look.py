@@ -148,9 +148,9 @@ class _Look:
         """Share out what came for date and amount: each of the ledger's vouchers to one of ours at most.
 
         What stood there before, or is another voucher of ours already, is nobody's here. What has the content of one in
-        doubt goes to it: to the one with the least choice first, and what stands before what was reversed. More of that
-        content than are in doubt go to all of them, as a conflict. Other content goes to those that have nothing else,
-        unless it is that of one in doubt.
+        doubt goes to it: to the one with the least choice first, and what stands before what was reversed. Where more of
+        that content stands than those in doubt can have been, it goes to all of them, as a conflict. Other content goes to
+        those that have nothing else, unless it is that of one in doubt.
         """
         ids = {each.ledger_id for group in found.values() for each in group}
         taken = self._run.ctx.store.vouchers.taken(self._run.ctx.book.id, ids)
@@ -172,18 +172,17 @@ class _Look:
                 for s in group
             }
             free = {pk: each for of_one in equal.values() for pk, each in of_one.items()}
-            is_surplus = len(_standing(list(free.values()))) > len(group)
+            everything = list(free.values())
             for stored in sorted(group, key=lambda s: (len(equal[s.id]), s.id)):
                 mine = [pk for pk in equal[stored.id] if pk in free]
                 mine.sort(key=lambda pk: free[pk].state is LedgerVoucherState.REVERSED)
-                if mine and is_surplus:
-                    shared[stored.voucher.key] = list(free.values())
-                elif mine:
-                    shared[stored.voucher.key] = [free.pop(mine[0])]
-                else:
-                    shared[stored.voucher.key] = [
-                        each for each in fresh[stored.id].values() if self._digest(each) not in groups
-                    ]
+                shared[stored.voucher.key] = (
+                    [free.pop(mine[0])]
+                    if mine
+                    else [each for each in fresh[stored.id].values() if self._digest(each) not in groups]
+                )
+            if any(each.state is not LedgerVoucherState.REVERSED for each in free.values()):
+                shared |= {stored.voucher.key: everything for stored in group if equal[stored.id]}
         return shared
 
     def _ours(self, stored: StoredVoucher) -> str:

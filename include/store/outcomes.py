@@ -5,7 +5,7 @@ All of it is written in the transaction of the caller, so that nobody ever sees 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -142,9 +142,24 @@ def file_problems(
     for s in settlements:
         by_document[documents[s.id]] += found.get(s.id, ())
     keys = {str(s.key) for s in settlements}  # a document may have other vouchers
+    _forget_at_other_revisions(connection, book, keys, set(by_document), at)
     problems.sync(connection, book, Stage.POST, by_document, at, keys)
     rejected = [documents[s.id] for s in settlements if s.status is VoucherStatus.REJECTED]
     set_disposition(connection, rejected, Disposition.QUARANTINED)
+
+
+def _forget_at_other_revisions(
+    connection: Connection, book: str, keys: Collection[str], current: Collection[int], at: datetime
+) -> None:
+    """What was said when a document was of another revision is said at the current one now, if it still holds."""
+    p = t.problem
+    still_open = (p.c.book == book, p.c.resolved_at.is_(None), p.c.stage == Stage.POST)
+    for part in chunks(sorted(keys)):
+        connection.execute(
+            update(p)
+            .where(*still_open, p.c.where.in_(part), p.c.document_pk.not_in(current))
+            .values(resolved_at=at)
+        )
 
 
 def attempt(lease: Lease, pk: int, step: str, at: datetime, **values: Any) -> dict[str, Any]:

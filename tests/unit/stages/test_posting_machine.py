@@ -261,7 +261,7 @@ class Posting(RuleBasedStateMachine):
         self.books.months[list(self.books.months)[month]] = state
         self.books.blocked = set(blocked)
 
-    def _by_hand(self) -> list[Entry]:
+    def by_hand(self) -> list[Entry]:
         return [each for each in self.books.entries.values() if not each.maker]
 
     # -- what must hold --------------------------------------------------------------------------------
@@ -359,7 +359,7 @@ class Posting(RuleBasedStateMachine):
         self.books.blocked = set()
         self.books.months = dict.fromkeys(self.books.months, PeriodState.OPEN)
         kept = {s.ledger_id for s in self.world.vouchers() if s.status is VoucherStatus.POSTED}
-        for entry in self._by_hand():
+        for entry in self.by_hand():
             if entry.id not in kept:
                 self.books.delete(entry)
         self._rerun()
@@ -619,6 +619,29 @@ def somebody_enters_the_same_meanwhile(m: Posting) -> Played:
     yield
 
 
+def one_in_conflict_is_not_settled_by_another_that_is_absent(m: Posting) -> Played:
+    """Two of a content in the ledger, and two of ours in doubt: but the second can be neither."""
+    m.approve(KINDS[0])
+    run = m.stall_at("sleep", [SOON])
+    m.somebody_enters(0, is_other=False, has_key=False)
+    run.go(None)
+    yield
+    m.run([KINDS[0]], [Fate(Call.LOST)])
+    yield
+
+
+def a_conflict_ends_after_its_document_has_changed(m: Posting) -> Played:
+    m.approve(KINDS[0])
+    run = m.stall_at("sleep", [SOON])
+    m.somebody_enters(0, is_other=False, has_key=True)
+    run.go(None)
+    m.change(0, KINDS[1], is_made=True)
+    yield
+    m.books.delete(m.by_hand()[0])
+    m.run([], [])
+    yield
+
+
 def somebody_enters_the_same_meanwhile_and_reverses_it(m: Posting) -> Played:
     m.approve(KINDS[0])
     run = m.stall_at("sleep", [SOON])
@@ -650,6 +673,8 @@ HISTORIES = (
     somebody_had_the_same_before,
     somebody_had_the_same_before_a_batch_was_refused,
     somebody_enters_the_same_meanwhile,
+    one_in_conflict_is_not_settled_by_another_that_is_absent,
+    a_conflict_ends_after_its_document_has_changed,
     somebody_enters_the_same_meanwhile_and_reverses_it,
     somebody_uses_the_key_for_something_else,
 )
