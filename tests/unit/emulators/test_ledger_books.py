@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import threading
@@ -209,9 +208,11 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
-        assert process.stdout is not None
-        seen = [int(process.stdout.readline()) for _ in range(20)]
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            seen = [int(process.stdout.readline()) for _ in range(20)]
+        finally:
+            process.kill()
     books = Books(path)
     kept = {voucher.id for voucher in books.find()}
     books.close()
