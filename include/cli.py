@@ -28,6 +28,7 @@ from include.cli_common import (
     scope_of,
     show,
 )
+from include.cli_conformance import register as register_conformance
 from include.cli_follow import register as register_follow
 from include.cli_forms import register as register_forms
 from include.cli_periods import register as register_periods
@@ -73,6 +74,7 @@ app.add_typer(rules_app, name="rules")
 register_reconcile(app)
 register_follow(app)
 register_forms(app)
+register_conformance(app)
 
 
 def main(resolve: Resolver) -> None:

@@ -7,8 +7,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,123 +17,30 @@ import pytest
 from include.adapters.ledger.tryton import TrytonGateway
 from include.adapters.ledger.tryton.client import TrytonClient
 from include.adapters.ledger.tryton.mapping import MAX_EXACT_MINOR
-from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
-from include.domain.period import FiscalPeriod
-from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
-from include.embedded.tryton import LedgerReport, LedgerSetupError, init_ledger, serve_ledger
-from include.embedded.tryton.access import ADMIN_LOGIN
-from tests.contract.ledger_contract import (
+from include.conformance.ledger.tryton import (
+    ACCOUNTANT,
+    ACCOUNTANT_PASSWORD,
+    COMPANY,
+    GATEWAY_PASSWORD,
+    RunningTryton,
+    TrytonBooks,
+    books_of,
+    serving,
+)
+from include.conformance.ledger_suite import (
     BANK,
-    DEPARTMENT,
-    EMPLOYEE,
-    PROJECT,
-    LedgerContract,
+    LedgerSuite,
     claim,
     only,
     post,
     red,
     voucher,
 )
-from tests.contract.tryton_server import (
-    ACCOUNTANT,
-    ACCOUNTANT_PASSWORD,
-    COMPANY,
-    GATEWAY_PASSWORD,
-    RunningTryton,
-    serving,
-)
-
-KINDS = ("employee", "supplier", "department", "project")
-
-
-class FaultyClient(TrytonClient):
-    """A client that loses answers, or never gets through, when a test says so."""
-
-    fault: str = ""
-    method: str = ""
-
-    def call(self, method: str, *params: Any, writes: bool) -> Any:
-        if not self.fault or not method.endswith(self.method):
-            return super().call(method, *params, writes=writes)
-        if self.fault == "unreachable":
-            raise RetryLater("无法连接 / cannot be reached")
-        super().call(method, *params, writes=writes)
-        raise OutcomeUnknown("回答丢失 / the answer was lost")
-
-
-@dataclass
-class TrytonBooks:
-    tryton: RunningTryton
-    client: FaultyClient
-    gateway: TrytonGateway
-
-    def close(self, period: FiscalPeriod) -> None:
-        self._change_period(period, "close")
-
-    def reopen(self, period: FiscalPeriod) -> None:
-        self._change_period(period, "reopen")
-
-    def _change_period(self, period: FiscalPeriod, button: str) -> None:
-        accountant = self.tryton.accountant()
-        ids = accountant.call(
-            "model.account.period.search", [("name", "=", period.code)], 0, None, None, {}, writes=False
-        )
-        accountant.call(f"model.account.period.{button}", ids, {"company": 1}, writes=True)
-
-    def adjust(self, period: FiscalPeriod) -> None:
-        accountant, day = self.tryton.accountant(), period.last_day
-        (normal,) = accountant.call(
-            "model.account.period.search_read",
-            [("name", "=", period.code)],
-            0,
-            None,
-            None,
-            ["fiscalyear"],
-            {},
-            writes=False,
-        )
-        values = {
-            "name": f"{period.code} 调整",
-            "type": "adjustment",
-            "start_date": day,
-            "end_date": day,
-            "fiscalyear": normal["fiscalyear"],
-        }
-        accountant.call("model.account.period.create", [values], {"company": 1}, writes=True)
-
-    def leave_draft(self, voucher: Voucher) -> None:
-        with self.fault("lost", "move.create"), pytest.raises(OutcomeUnknown):
-            self.gateway.post([voucher])
-
-    def cancel(self, ledger_id: str) -> None:
-        accountant, wizard = self.tryton.accountant(), "wizard.account.move.cancel"
-        records = {
-            "active_model": "account.move",
-            "active_id": int(ledger_id),
-            "active_ids": [int(ledger_id)],
-        }
-        session, *_ = accountant.call(f"{wizard}.create", {}, writes=True)
-        answers = {"default": {"reversal": False, "description": ""}}
-        accountant.call(
-            f"{wizard}.execute", session, answers, "cancel", {"company": 1, **records}, writes=True
-        )
-
-    @contextmanager
-    def unreadable(self) -> Iterator[None]:
-        with self.fault("unreachable", "search_read"):
-            yield
-
-    @contextmanager
-    def fault(self, kind: str, method: str) -> Iterator[None]:
-        """`unreachable`: calls of the method do not get through. `lost`: they do, and the answer does not arrive."""
-        self.client.fault, self.client.method = kind, method
-        try:
-            yield
-        finally:
-            self.client.fault = ""
-
-    def gateway_that_creates_nothing(self) -> TrytonGateway:
-        return TrytonGateway(self.client, currency="CNY")
+from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
+from include.domain.period import FiscalPeriod
+from include.domain.voucher import LedgerVoucherState, PostingOutcome
+from include.embedded.tryton import LedgerReport, LedgerSetupError, init_ledger, serve_ledger
+from include.embedded.tryton.access import ADMIN_LOGIN
 
 
 @pytest.fixture(scope="session")
@@ -146,13 +52,10 @@ def tryton(new_ledger: Callable[[], Path]) -> Iterator[RunningTryton]:
 
 @pytest.fixture
 def books(tryton: RunningTryton) -> TrytonBooks:
-    client = FaultyClient(tryton.endpoint, connect_timeout_s=10, read_timeout_s=120)
-    gateway = TrytonGateway(client, currency="CNY", create_missing=KINDS, page_size=3)
-    gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
-    return TrytonBooks(tryton, client, gateway)
+    return books_of(tryton)
 
 
-class TestTryton(LedgerContract):
+class TestTryton(LedgerSuite):
     """The contract, on Tryton."""
 
 

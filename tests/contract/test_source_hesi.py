@@ -2,105 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from include.adapters.oa.hesi import HesiSource, build_source
-from include.connections import Endpoint
+from include.conformance.source.hesi import NOW_MS, HesiSystem, connected, emulated, make_world
+from include.conformance.source_suite import FAR_AHEAD, LONG_AGO, SourceSuite, entry, read_all
 from include.domain.errors import FixConfig
-from include.emulators.hesi import World, generate_world
-from include.emulators.hesi.clock import EmulatorClock
+from include.emulators.hesi import World
 from include.emulators.hesi.faults import Faults
-from include.emulators.hesi.server import APP_KEY, APP_SECRET, running
 from include.ports import WriteBackOutcome
-from include.settings import load_settings
-from tests.contract.source_contract import FAR_AHEAD, LONG_AGO, SourceContract, entry, read_all
-
-OPTIONS: dict[str, Any] = {
-    "amount_fields": {
-        "SPEC_PO": "u_订单金额",
-        "SPEC_GOODS_RECEIPT": "u_暂估金额",
-        "SPEC_PURCHASE_INVOICE": "u_价税合计",
-    },
-    "invoice_fields": {"SPEC_PURCHASE_INVOICE": "u_发票"},
-    "link_fields": ["u_采购订单", "u_入库单"],
-}
-NOW_MS = int(datetime(2027, 3, 1, 1, tzinfo=UTC).timestamp() * 1000)
-
-
-class EmulatedTime:
-    """Our clock, in step with the emulator's; sleeping moves both."""
-
-    def __init__(self, clock: EmulatorClock) -> None:
-        self._clock = clock
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
-
-    def monotonic(self) -> float:
-        return self._clock.now_ms() / 1000
-
-    def sleep(self, seconds: float) -> None:
-        self._clock.advance(int(seconds * 1000) + 1)
-
-
-@dataclass
-class HesiSystem:
-    source: HesiSource
-    world: World
-    form_types: tuple[str, ...] = ("expense", "payment")
-
-    def ids(self, form_type: str) -> set[str]:
-        return {d.id for d in self.world.documents.values() if d.form_type == form_type}
-
-    def deleted(self) -> set[str]:
-        return {d.id for d in self.world.documents.values() if not d.active}
-
-    def touch(self, document_id: str) -> None:
-        self.world.clock.advance(700)
-        self.world.change("edit", document_id, fields={"description": f"第 {self.world.revision} 次修改"})
-
-    def delete(self, document_id: str) -> None:
-        self.world.clock.advance(700)
-        self.world.change("delete", document_id)
-
-    def approved(self) -> list[str]:
-        documents = self.world.documents.values()
-        return [d.id for d in documents if d.active and d.state == "paid" and d.form_type == "expense"]
-
-    def unapproved(self) -> str:
-        documents = self.world.documents.values()
-        return next(d.id for d in documents if d.active and d.state not in {"paid", "archived"})
-
-    def shown_number(self, document_id: str) -> str:
-        return self.world.documents[document_id].voucher_no
-
-
-@contextlib.contextmanager
-def connected(
-    world: World,
-    *,
-    password: str = APP_SECRET,
-    start: date = date(2026, 1, 1),
-    token_ttl_s: int = 7200,
-    faults: Faults | None = None,
-    **options: Any,
-) -> Iterator[HesiSource]:
-    """The adapter on an emulator of its own."""
-    config = load_settings().sources["hesi"].model_copy(update={"options": OPTIONS | options, "start": start})
-    with running(world, token_ttl_s=token_ttl_s, faults=faults) as url:
-        endpoint = Endpoint("hesi_default", url, APP_KEY, password)
-        with contextlib.closing(build_source(config, endpoint, EmulatedTime(world.clock))) as source:
-            yield source
-
-
-def make_world(dirty_share: float = 0.0) -> World:
-    return generate_world(160, seed=11, dirty_share=dirty_share, clock=EmulatorClock(NOW_MS))
 
 
 @pytest.fixture
@@ -109,12 +22,13 @@ def world() -> World:
 
 
 @pytest.fixture
-def oa(world: World) -> Iterator[HesiSystem]:
-    with connected(world, page_size=7) as source:
-        yield HesiSystem(source, world)
+def oa(tmp_path: Path) -> Iterator[HesiSystem]:
+    with emulated(tmp_path) as system:
+        assert isinstance(system, HesiSystem)
+        yield system
 
 
-class TestHesiSource(SourceContract):
+class TestHesiSource(SourceSuite):
     """The suite on a generated company, in pages of seven."""
 
 

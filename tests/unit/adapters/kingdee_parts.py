@@ -10,7 +10,6 @@ from include.domain.account import Account, AuxiliaryDimension
 from include.domain.money import Money
 from include.domain.period import LedgerPeriod, PeriodState
 from include.domain.voucher import JournalLine, Side, Voucher, VoucherKey
-from include.pace import Limiter
 
 COLUMNS = {
     "department": FlexColumn("HSWD02_SYS", "部门", "FFLEX5", "BD_Department", is_base_data=True),
@@ -23,16 +22,6 @@ EMPLOYEE, DEPARTMENT, PROJECT = (
     AuxiliaryDimension("project", "P001", "仓储"),
 )
 KNOWN = frozenset({EMPLOYEE, DEPARTMENT, PROJECT})
-
-
-def timeless_limiter() -> Limiter:
-    """A limiter for which waiting takes no time."""
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    return Limiter(monotonic=lambda: now[0], sleep=sleep, jitter=lambda: 0.0)
 
 
 def account(

@@ -15,7 +15,7 @@ from include.adapters.ledger.kingdee.client import KingdeeClient
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, OutcomeUnknown, RetryLater
 from include.pace import Refused
-from tests.unit.adapters.kingdee_parts import timeless_limiter
+from include.conformance.subject import timeless_limiter
 
 CONNECTION = {"acct_id": "5f0e", "app_id": "204399_" + "a" * 32}
 GATEWAY = {"errcode": 4006, "description_cn": "过期"}

@@ -15,7 +15,7 @@ from include.stages.context import StageContext
 from include.stages.extract import extract
 from include.stages.generate import generate
 from include.store import tables as t
-from tests.contract.test_source_hesi import EmulatedTime, connected, make_world
+from include.conformance.source.hesi import EmulatedTime, connected, make_world
 from tests.fakes.ledger import FakeLedger
 from tests.unit.stages.conftest import MakeContext
 from tests.unit.stages.flow import ALL, accept_all
