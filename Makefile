@@ -41,6 +41,14 @@ test: install-dev ## run the tests
 topology: install-dev ## run the main job on the production topology: PostgreSQL, Redis, a Celery worker
 	$(BIN)/python -m pytest -m topology tests/topology $(PYTEST)
 
+.PHONY: pairs
+pairs: install-dev ## run the main job from every OA to every ledger
+	$(BIN)/python -m pytest -n $(JOBS) -m pairs tests/pairs $(PYTEST)
+
+.PHONY: conformance
+conformance: install ## every connector, every case
+	PYTHONPATH=$(CURDIR):$(CURDIR)/plugins ./voucherflow conformance --all
+
 .PHONY: chaos
 chaos: install-dev ## break everything around posting and let an auditor count (N=faults LOSS=vouchers SEED=n LEVEL=name)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/plugins $(BIN)/python -m tests.chaos

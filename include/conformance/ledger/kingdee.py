@@ -40,6 +40,7 @@ DIMENSIONS = {
 }
 KEY_FIELDS = {"key in FBUSNO": "FEntity.FBUSNO", "key in a head field": "F_VF_KEY", "no key": ""}
 MAY_BE_EMPTY = (("department", False), ("project", False))
+OWN_DIMENSIONS = {"1122": (), "5101": MAY_BE_EMPTY}
 
 
 def endpoint(url: str, **changes: str) -> Endpoint:
@@ -110,11 +111,13 @@ def serving(folder: Path, seed: dict[str, Any], **options: Any) -> Iterator[Site
 
 
 def contract_company() -> dict[str, Any]:
-    """The emulator's company with what the contract asks for: expenses without a required dimension, the dinar."""
+    """The emulator's company with what the suite and the example's rules ask for: expenses and overheads without a required
+    dimension, receivables that name no customer, the dinar."""
     seed = company()
     for account in next(iter(seed["charts"].values())):
         if account["code"].startswith(("6601.", "6602.")) and account["dimensions"]:
             account["dimensions"] = MAY_BE_EMPTY
+        account["dimensions"] = OWN_DIMENSIONS.get(account["code"], account["dimensions"])
     seed["currencies"].append(["KWD", "科威特第纳尔", 3])
     return seed
 
