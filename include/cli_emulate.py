@@ -1,0 +1,193 @@
+"""`./voucherflow emulate`: stand-ins of OA and ledgers in the foreground; each vendor's package is imported on use."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from include.domain.errors import FixConfig
+
+emulate_app = typer.Typer(no_args_is_help=True, help="仿真系统 / emulated systems")
+
+
+@emulate_app.command("hesi")
+def emulate_hesi(
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 2000,
+    seed: int = 1,
+    year: Annotated[int, typer.Option(help="单据所属年度 / calendar year of the documents")] = 2025,
+    dirty_share: Annotated[
+        float, typer.Option(min=0, max=1, help="脏单据占已审批单据的比例 / share of dirty documents")
+    ] = 0.03,
+    events: Annotated[
+        Path | None, typer.Option(help="改用真实审批日志 / use event logs of this folder instead")
+    ] = None,
+    state: Annotated[Path | None, typer.Option(help="保存改动的文件 / file that keeps changes")] = None,
+    app_key: str = "voucherflow",
+    token_ttl_s: int = 7200,
+    fault_seed: int = 0,
+    latency_ms: int = 0,
+    too_many: Annotated[float, typer.Option(help="429 比例 / share")] = 0.0,
+    server_error: Annotated[float, typer.Option(help="5xx 比例 / share")] = 0.0,
+    drop_before: Annotated[float, typer.Option(help="处理前断开 / dropped before the change")] = 0.0,
+    drop_after: Annotated[float, typer.Option(help="处理后断开 / dropped after the change")] = 0.0,
+    truncate: Annotated[float, typer.Option(help="截断响应 / truncated bodies")] = 0.0,
+    calls_per_second: Annotated[float, typer.Option(help="超过即 429，0 不限 / ceiling, 0 for none")] = 0.0,
+    token_unready_ms: Annotated[
+        int, typer.Option(help="新令牌失效时长 / how long a new token is refused")
+    ] = 0,
+) -> None:
+    """合思（易快报）仿真服务；密钥取自 VOUCHERFLOW_HESI_SECRET，未设则随机 / an emulated Hesi over HTTP."""
+    from include.emulators.hesi import EmulatorError, Faults, generate_world, load_events, serve
+
+    secret = os.environ.get("VOUCHERFLOW_HESI_SECRET") or secrets.token_urlsafe(24)
+    if not os.environ.get("VOUCHERFLOW_HESI_SECRET"):
+        typer.echo(f"appKey {app_key}  appSecurity {secret}")
+    try:
+        faults = Faults(
+            seed=fault_seed,
+            latency_ms=latency_ms,
+            too_many=too_many,
+            server_error=server_error,
+            drop_before=drop_before,
+            drop_after=drop_after,
+            truncate=truncate,
+            calls_per_second=calls_per_second,
+            token_unready_ms=token_unready_ms,
+        )
+        world = (
+            load_events(events) if events else generate_world(documents, seed, year, dirty_share=dirty_share)
+        )
+        serve(
+            world,
+            host=host,
+            port=port,
+            app_key=app_key,
+            app_secret=secret,
+            token_ttl_s=token_ttl_s,
+            faults=faults,
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            state=state,
+            on_ready=typer.echo,
+        )
+    except (EmulatorError, ValueError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("kingdee")
+def emulate_kingdee(
+    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """金蝶云星空仿真站点；密钥取自 VOUCHERFLOW_KINGDEE_SECRET，未设则随机 / an emulated Kingdee site over HTTP."""
+    from include.emulators.kingdee import Credentials, Options, company, serve
+    from include.emulators.ledger_schema import read_seed
+
+    secret = os.environ.get("VOUCHERFLOW_KINGDEE_SECRET") or secrets.token_urlsafe(24)
+    mine = replace(Credentials(), app_secret=secret, password=secrets.token_urlsafe(24))
+    shown = "" if os.environ.get("VOUCHERFLOW_KINGDEE_SECRET") else f"  app secret {secret}"
+    typer.echo(f"acct_id {mine.acct_id}  user {mine.user}  app_id {mine.app_id}{shown}")
+    try:
+        serve(
+            data,
+            host=host,
+            port=port,
+            seed=read_seed(seed, company()) if seed else None,
+            credentials=mine,
+            options=Options().changed(json.loads(options)),
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (ValueError, sqlite3.DatabaseError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("weaver")
+def emulate_weaver(
+    data: Annotated[
+        Path | None, typer.Option(help="SQLite 数据文件，缺省在内存 / data file, by default memory")
+    ] = None,
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 300,
+    seed: int = 1,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """泛微 e-cology 仿真服务：SOAP 与 E9 REST / an emulated e-cology, SOAP and E9 REST."""
+    from include.emulators.weaver import (
+        APP_ID,
+        INTEGRATION_USER,
+        EmulatorError,
+        Options,
+        Plan,
+        open_world,
+        serve,
+    )
+
+    typer.echo(f"user id {INTEGRATION_USER}  APPID {APP_ID}")
+    try:
+        serve(
+            open_world(Plan(documents=documents, seed=seed), Options().changed(json.loads(options)), data),
+            host=host,
+            port=port,
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (EmulatorError, ValueError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("nc")
+def emulate_nc(
+    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """用友 NC 外部交换平台仿真站点；视图口令取自 VOUCHERFLOW_NC_VIEW_PASSWORD，未设则随机 / an emulated NC site."""
+    from include.emulators.ledger_schema import read_seed
+    from include.emulators.nc import Credentials, Options, company, serve
+
+    password = os.environ.get("VOUCHERFLOW_NC_VIEW_PASSWORD") or secrets.token_urlsafe(24)
+    mine = Credentials(view_password=password)
+    shown = "" if os.environ.get("VOUCHERFLOW_NC_VIEW_PASSWORD") else f"  password {password}"
+    typer.echo(f"views: user {mine.view_user}{shown}")
+    try:
+        serve(
+            data,
+            host=host,
+            port=port,
+            seed=read_seed(seed, company()) if seed else None,
+            credentials=mine,
+            options=Options().changed(json.loads(options)),
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (ValueError, sqlite3.DatabaseError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
