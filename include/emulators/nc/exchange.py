@@ -7,12 +7,12 @@ the same transaction as the voucher: after a kill both are there or neither.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from include.emulators.ledger_books import Books
-from include.emulators.ledger_rules import RefusedError, Voucher
+from include.emulators.ledger_rules import Draft, Reason, Refusal, RefusedError, Voucher, check
 from include.emulators.nc.documents import DocumentError, SendResult, answer, child_text, decoded, parsed
 from include.emulators.nc.options import Options
 from include.emulators.nc.vouchers import Reader, in_words
@@ -23,6 +23,7 @@ IDS = "xx_idcontrastpk"
 SETTINGS = "settings"
 PK_PREFIX = "1001ZZ"
 PK_LENGTH = 20
+AMOUNTS = (Reason.UNBALANCED, Reason.NO_AMOUNT, Reason.BOTH_SIDES)
 
 UNREVIEWED, REVIEWED, POSTED, VOID = "未审核", "已审核", "已记账", "作废"
 
@@ -100,17 +101,17 @@ class Platform:
             raise DocumentError(f"报文根节点应为ufinterface，不能为{root.tag[:60]}")
         account = query.get("account") or root.get("account", "")
         if account != self.options.account:
-            raise DocumentError(f"账套{account}不存在")
+            raise DocumentError(f"账套{account[:40]}不存在")
         group = query.get("groupcode") or root.get("groupcode", "")
         if group and group != self.options.group:
-            raise DocumentError(f"集团{group}不存在")
+            raise DocumentError(f"集团{group[:40]}不存在")
         if not group and not (query.get("receiver") or root.get("receiver")):
             raise DocumentError("接收方不能为空")
         sender = root.get("sender", "")
         if sender not in self.options.senders:
-            raise DocumentError(f"外部系统{sender}未注册，请在外部系统信息设置中登记")
+            raise DocumentError(f"外部系统{sender[:40]}未注册，请在外部系统信息设置中登记")
         if root.get("billtype") != BILL_TYPE:
-            raise DocumentError(f"单据类型{root.get('billtype', '')}没有注册")
+            raise DocumentError(f"单据类型{root.get('billtype', '')[:40]}没有注册")
         count = len(root.findall("voucher"))
         if not count:
             raise DocumentError("报文中没有单据")
@@ -186,8 +187,8 @@ class Platform:
         if is_named and not (target and self._stands(target)):
             raise DocumentError("要修改的凭证不存在")
         draft = reader.draft()
-        if draft is None:
-            raise DocumentError(self._joined(reader.problems))
+        if draft is None or reader.problems:
+            raise DocumentError(self._joined(reader.problems + self._also(draft)))
         if target is not None:
             old = self.books.voucher(target)
             self._check_period(old)
@@ -205,10 +206,18 @@ class Platform:
             if options.post_on_import and not reader.is_void:
                 self.books.post(saved.id, allowed={UNREVIEWED}, actor=reader.sender)
         except RefusedError as error:
-            scale = self.books.scale(str(self.books.book(draft.book)["currency"])) or 0
-            texts = [in_words(refusal, options, draft, scale) for refusal in error.refusals]
-            raise DocumentError(self._joined(texts)) from error
+            raise DocumentError(self._joined(self._in_words(error.refusals, draft))) from error
         return self.books.voucher(saved.id)
+
+    def _also(self, draft: Draft | None) -> list[str]:
+        """What else is wrong with a voucher that could not be read whole; amounts are left aside, they may be unread."""
+        if draft is None:
+            return []
+        return self._in_words(check(draft, self.books, waive=AMOUNTS), draft)
+
+    def _in_words(self, refusals: Iterable[Refusal], draft: Draft) -> list[str]:
+        scale = self.books.scale(str(self.books.book(draft.book)["currency"])) or 0
+        return [in_words(refusal, self.options, draft, scale) for refusal in refusals]
 
     def _check_period(self, old: Voucher) -> None:
         """A voucher in a closed period is not moved out of it."""

@@ -39,7 +39,7 @@ class Reader:
     problems: list[str] = field(default_factory=list)
 
     def draft(self) -> Draft | None:
-        """The draft, or None where something could not be read."""
+        """The draft as far as it could be read (see `problems`), None without a known book or a day."""
         book = self._book()
         word = self._word()
         preparer = self._preparer()
@@ -50,7 +50,7 @@ class Reader:
         lines = tuple(self._lines(book)) if book else ()
         if day is not None:
             self._period(day)
-        if self.problems or day is None:
+        if not book or day is None:
             return None
         texts = {name: child_text(self.head, name) for name in HEAD_TEXTS}
         return Draft(
@@ -138,16 +138,18 @@ class Reader:
     # The entries
 
     def _lines(self, book: str) -> Iterator[Line]:
-        items = self.head.findall("details/item")
+        """The entries in the order of detailindex, which says also what a problem calls them."""
         own = str(self.books.book(book)["currency"])
-        read: list[tuple[int, Line]] = []
-        for position, item in enumerate(items, start=1):
+        found: list[tuple[int, ET.Element]] = []
+        for place, item in enumerate(self.head.findall("details/item"), start=1):
             text = child_text(item, "detailindex")
-            index = int(text) if text.isdecimal() and text.isascii() and len(text) < 6 else position
-            read.append((index, self._line(book, own, position, index, item)))
-        if len({index for index, _ in read}) != len(read):
+            is_number = text.isdecimal() and text.isascii() and len(text) < 6
+            found.append((int(text) if is_number else place, item))
+        if len({index for index, _ in found}) != len(found):
             self._wrong("分录号detailindex重复")
-        yield from (line for _, line in sorted(read, key=lambda each: each[0]))
+        found.sort(key=lambda each: each[0])
+        for position, (index, item) in enumerate(found, start=1):
+            yield self._line(book, own, position, index, item)
 
     def _line(self, book: str, own: str, position: int, index: int, item: ET.Element) -> Line:
         summary = child_text(item, "explanation")
