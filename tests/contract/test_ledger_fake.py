@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 
+from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerSuite, voucher
+from include.conformance.subject import unsupported
 from include.domain.errors import OutcomeUnknown, RetryLater
 from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
-from tests.contract.ledger_contract import DEPARTMENT, EMPLOYEE, PROJECT, LedgerContract, voucher
+from include.pace import Refused
 from tests.fakes.ledger import FakeLedger, Loss
 
 
 @dataclass
 class FakeBooks:
     gateway: FakeLedger
+    secrets: tuple[str, ...] = ()
+    party: frozenset[str] = frozenset({"party"})
 
     def close(self, period: FiscalPeriod) -> None:
         self.gateway.states[period] = PeriodState.CLOSED
@@ -45,13 +49,37 @@ class FakeBooks:
     def gateway_that_creates_nothing(self) -> FakeLedger:
         return replace(self.gateway, creatable=frozenset())
 
+    def with_wrong_secret(self) -> FakeLedger:
+        unsupported("在内存中没有密钥 / there are no secrets in memory")
+
+    @contextmanager
+    def lose_answers(self) -> Iterator[None]:
+        self.gateway.lose(Loss.POSTED)
+        yield
+
+    @contextmanager
+    def lose_requests(self) -> Iterator[None]:
+        self.gateway.lose(Loss.NOTHING)
+        yield
+
+    def break_answers(self) -> AbstractContextManager[None]:
+        return self.lose_answers()
+
+    @contextmanager
+    def refuse_calls(self) -> Iterator[None]:
+        self.gateway.fail("post", Refused("调用过快 / too fast"))
+        yield
+
+    def expire_sessions(self) -> None:
+        unsupported("在内存中没有会话 / there are no sessions in memory")
+
 
 @pytest.fixture
 def books() -> FakeBooks:
     return FakeBooks(FakeLedger())
 
 
-class TestFakeLedger(LedgerContract):
+class TestFakeLedger(LedgerSuite):
     """The contract, on the fake."""
 
     @pytest.mark.parametrize(

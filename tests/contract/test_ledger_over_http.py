@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from include.conformance.ledger_suite import (
+    BANK,
+    DEPARTMENT,
+    EMPLOYEE,
+    PROJECT,
+    TRAVEL,
+    UNKNOWN,
+    LedgerSuite,
+    is_copy,
+    line,
+    only,
+    post,
+    voucher,
+)
 from include.domain.errors import FixConfig, OutcomeUnknown, RetryLater, VoucherflowError
 from include.domain.period import FiscalPeriod, PeriodState
 from include.domain.voucher import (
@@ -18,27 +32,15 @@ from include.domain.voucher import (
     Voucher,
 )
 from include.ports import ProofLevel
+from tests.chaos.ledger_calls import PASSWORD
 from tests.chaos.ledger_client import LedgerClient
 from tests.chaos.ledger_gateway import GATEWAYS, NativeKeyGateway, ReferenceGateway
 from tests.chaos.ledger_process import LedgerProcess
-from tests.contract.ledger_contract import (
-    BANK,
-    DEPARTMENT,
-    EMPLOYEE,
-    PROJECT,
-    TRAVEL,
-    UNKNOWN,
-    LedgerContract,
-    is_copy,
-    line,
-    only,
-    post,
-    voucher,
-)
 
 KINDS = ("employee", "supplier", "customer", "department", "project")
 LEVELS = list(ProofLevel)
 READ_TIMEOUT_S = 20.0
+WRONG = "wrong-secret-7"
 
 Start = Callable[..., LedgerProcess]
 
@@ -49,6 +51,8 @@ class HttpBooks:
 
     server: LedgerProcess
     gateway: Any
+    secrets: tuple[str, ...] = (PASSWORD, WRONG)
+    party: frozenset[str] = frozenset({"party"})
 
     def close(self, period: FiscalPeriod) -> None:
         self.server.as_accountant("/api/periods/close", period=period.code.replace("-", ""))
@@ -83,6 +87,25 @@ class HttpBooks:
 
     def gateway_that_creates_nothing(self) -> Any:
         return type(self.gateway)(self.gateway.client, currency="CNY")
+
+    def with_wrong_secret(self) -> Any:
+        endpoint = replace(self.server.endpoint(), password=WRONG)
+        return type(self.gateway)(LedgerClient(endpoint, read_timeout_s=READ_TIMEOUT_S), currency="CNY")
+
+    def lose_answers(self) -> AbstractContextManager[None]:
+        return self.faults(script=[{"fault": "drop_after", "endpoint": "create"}])
+
+    def lose_requests(self) -> AbstractContextManager[None]:
+        return self.faults(script=[{"fault": "drop_before", "endpoint": "create"}])
+
+    def break_answers(self) -> AbstractContextManager[None]:
+        return self.faults(script=[{"fault": "truncate", "endpoint": "create"}])
+
+    def refuse_calls(self) -> AbstractContextManager[None]:
+        return self.faults(script=[{"fault": "busy", "endpoint": "create"}])
+
+    def expire_sessions(self) -> None:
+        self.gateway.client._token = "expired"
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +142,7 @@ def books(request: pytest.FixtureRequest, start: Start) -> HttpBooks:
     return connected
 
 
-class TestLedgerOverHttp(LedgerContract):
+class TestLedgerOverHttp(LedgerSuite):
     """The contract, over HTTP."""
 
     def test_a_period_that_is_not_open_yet_is_told_and_takes_nothing(self, books: HttpBooks) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from include.conformance.source_suite import LONG_AGO, Known, SourceSuite, entry, read_all
+from include.conformance.subject import unsupported
 from include.domain.document import DocumentKind, DocumentStatus, Reference, SourceDocument
 from include.domain.errors import RetryLater
 from include.ports import MasterRecord
-from tests.contract.source_contract import LONG_AGO, SourceContract, entry, read_all
 from tests.fakes.source import FakeSource
 
 START = datetime(2026, 2, 1, tzinfo=UTC)
@@ -54,6 +57,7 @@ class FakeSystem:
     source: FakeSource = field(default_factory=FakeSource)
     form_types: tuple[str, ...] = ("expense", "loan")
     now: datetime = START + timedelta(days=30)
+    secrets: tuple[str, ...] = ()
 
     def _tick(self) -> datetime:
         self.now += timedelta(seconds=7)
@@ -67,6 +71,27 @@ class FakeSystem:
 
     def deleted(self) -> set[str]:
         return {d.document_id for d in self._all() if d.status is DocumentStatus.DELETED}
+
+    def known(self) -> Mapping[str, Known]:
+        return {d.document_id: Known(d.gross, d.created_at or START, d.status.is_due) for d in self._all()}
+
+    def take_back(self, document_id: str) -> None:
+        self.source.change(document_id, self._tick(), status=DocumentStatus.NULLIFIED)
+
+    def expire_tokens(self) -> None:
+        unsupported("在内存中没有令牌 / there are no tokens in memory")
+
+    def refuse_calls(self, times: int) -> None:
+        unsupported("由适配器重发 / making calls again is an adapter's work")
+
+    def break_answers(self, times: int) -> None:
+        self.source.fail("changes", RetryLater("应答不完整 / half an answer"), times=times)
+
+    def lose_answers(self, times: int) -> None:
+        self.source.lost.add(self.approved()[0])
+
+    def with_wrong_secret(self) -> AbstractContextManager[FakeSource]:
+        unsupported("在内存中没有密钥 / there are no secrets in memory")
 
     def touch(self, document_id: str) -> None:
         self.source.change(document_id, self._tick(), title=f"edited {self.now}")
@@ -97,7 +122,7 @@ def oa() -> FakeSystem:
     return system
 
 
-class TestFakeSource(SourceContract):
+class TestFakeSource(SourceSuite):
     """The suite, and what only a fake can do."""
 
     def test_a_failure_comes_when_it_was_asked_for(self, oa: FakeSystem) -> None:

@@ -11,6 +11,8 @@ import pytest
 import requests
 
 from include.adapters.oa.weaver import build_source
+from include.conformance.source.weaver import INTERFACES, MAPPINGS, HastyClock, WeaverSystem, connected
+from include.conformance.source_suite import SourceSuite, entry, read_all
 from include.connections import Endpoint
 from include.domain.document import DocumentStatus
 from include.domain.errors import FixConfig, VoucherflowError
@@ -20,8 +22,6 @@ from include.emulators.weaver.forms import EXPENSE
 from include.form_mappings import read_mappings
 from include.ports import RawDocument, WriteBackOutcome
 from include.settings import Source
-from tests.contract.source_contract import SourceContract, entry, read_all
-from tests.contract.weaver_system import INTERFACES, MAPPINGS, HastyClock, WeaverSystem, connected
 
 
 @pytest.fixture(params=INTERFACES)
@@ -36,7 +36,7 @@ def small(request: pytest.FixtureRequest) -> Iterator[WeaverSystem]:
         yield system
 
 
-class TestWeaverSource(SourceContract):
+class TestWeaverSource(SourceSuite):
     """The suite on a generated company, in pages of seven, over both interfaces."""
 
 

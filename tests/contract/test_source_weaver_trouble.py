@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from include.conformance.source.weaver import INTERFACES, WeaverSystem, connected
+from include.conformance.source_suite import FAR_AHEAD, LONG_AGO, entry, read_all
 from include.domain.document import DocumentStatus
 from include.domain.errors import FixConfig, RetryLater
 from include.emulators.weaver import APP_ID
 from include.ports import WriteBackOutcome
-from tests.contract.source_contract import FAR_AHEAD, LONG_AGO, entry, read_all
-from tests.contract.weaver_system import INTERFACES, WeaverSystem, connected
 
 
 @pytest.fixture(params=INTERFACES)

@@ -37,7 +37,7 @@ class FakeSource:
     Attributes:
         between_pages: called after each page of `changes`, to change documents under way.
         unmentioned: ids that `changes` and `details` keep to themselves though they are counted: a lossy source.
-        refused: ids whose write-back is refused; `lost`: ids whose write-back happens but is answered UNKNOWN.
+        refused: ids whose write-back is refused; `lost`: ids whose next write-back happens but is answered UNKNOWN.
     """
 
     name: str = "fake"
@@ -163,6 +163,7 @@ class FakeSource:
         self.written[entry.document_id] = entry
         kept.document = replace(kept.document, voucher_no=entry.voucher_no)
         if entry.document_id in self.lost:
+            self.lost.discard(entry.document_id)
             return WriteBackResult(entry.document_id, WriteBackOutcome.UNKNOWN, "应答丢失 / answer lost")
         return WriteBackResult(entry.document_id, WriteBackOutcome.WRITTEN)
 

@@ -358,7 +358,7 @@ DEFECTS: Mapping[str, tuple[Fits | None, Defect]] = {
 """Every kind of defect, with the documents that can have it (None: all)."""
 
 PAIRED = frozenset({"duplicate_code", "invoice_overused"})
-"""Defects between two documents, of which the elder is sound."""
+"""Defects between two documents, of which the elder is sound: made before, and approved before, the other."""
 
 
 def spoil(world: World, rng: random.Random, dirty_share: float) -> None:
@@ -394,7 +394,12 @@ def _spoil_one(
     for index, document in enumerate(pool):
         if world.truth[document.id].counterpart is not None:
             continue  # the sound half of another pair must stay sound
-        elders = [item for item in sound if item.create_time < document.create_time]
+        # Elder in every respect: by which of two times the first of a pair is told is not for the truth to decide.
+        elders = [
+            item
+            for item in sound
+            if item.create_time < document.create_time and item.update_time < document.update_time
+        ]
         case = Case(document, unpack(document.packed), rng, elders)
         if fits is not None and not fits(case):
             continue
