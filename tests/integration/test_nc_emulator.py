@@ -1,26 +1,17 @@
-"""The emulated NC exchange platform through its servlet: ids, updates, codes, amounts, encodings, answers, limits."""
+"""The emulated NC exchange platform through its servlet: ids, updates, codes, amounts, whole files, limits."""
 
 from __future__ import annotations
 
 import threading
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from include.emulators.nc import BOOK, running
+from include.emulators.nc import BOOK
 from tests.integration.nc_client import NC6, Caller, file, item, owed, told, travel, voucher
+from tests.integration.nc_fixtures import site
 
-DECLARATION = '<?xml version="1.0" encoding="{0}"?>'
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    with running(tmp_path_factory.mktemp("nc") / "nc.sqlite") as (url, _books):
-        caller = Caller(url)
-        yield caller
-        caller.http.close()
+__all__ = ["site"]
 
 
 def february(key: str, *items: str, **head: Any) -> str:
@@ -390,110 +381,3 @@ def test_the_number_of_vouchers_in_a_file_may_have_a_ceiling(site: Caller) -> No
         (only,) = site.send(voucher("L-1"), voucher("L-2"))
     assert "超过1" in only.text
     assert not site.found("L-1")
-
-
-# Encodings and shapes of answers
-
-
-@pytest.mark.parametrize(
-    ("declaration", "content_type", "codec"),
-    [
-        (DECLARATION.format("GBK"), "text/xml", "gbk"),
-        (DECLARATION.format("gb2312"), "text/xml", "gbk"),
-        (DECLARATION.format("GBK"), "text/xml;charset=UTF-8", "gbk"),
-        ("", 'text/xml; charset="gbk"', "gbk"),
-        ('<?xml version="1.0"?>', "text/xml;charset=GB18030", "gb18030"),
-        (DECLARATION.format("UTF-8"), "text/xml", "utf-8-sig"),
-        (DECLARATION.format("UTF-8"), "application/xml", "utf-8"),
-        ("", "", "utf-8"),
-    ],
-)
-def test_encodings_of_files(site: Caller, declaration: str, content_type: str, codec: str) -> None:
-    key = f"G-{declaration}-{content_type}".translate(str.maketrans('<>"', "   "))
-    body = (declaration + file(voucher(key, travel(explanation="餐费镕"), owed()))).encode(codec)
-    (only,) = told(site.post(body, content_type=content_type).content)
-    assert only.ok, only.text
-    assert site.found(key.strip())[0]["lines"][0]["explanation"] == "餐费镕"
-
-
-@pytest.mark.parametrize(
-    ("declared_in", "declared", "header"),
-    [
-        ("both", b'encoding="GBK"', "text/xml;charset=GBK"),
-        ("xml", b'encoding="GBK"', "text/xml"),
-        ("header", b'version="1.0"?>', "text/xml;charset=GBK"),
-    ],
-)
-def test_answers_in_gbk(site: Caller, declared_in: str, declared: bytes, header: str) -> None:
-    with site.switched(answer_encoding="GBK", declared_in=declared_in):
-        answer = site.post(file(voucher("😀")))
-    assert declared in answer.content.splitlines()[0]
-    assert answer.headers["Content-Type"] == header
-    text = answer.content.decode("gbk")
-    assert "记账凭证" in text or "已经导入过" in text
-    assert "&#128512;" in text
-
-
-def test_answers_in_the_encoding_of_the_file(site: Caller) -> None:
-    with site.switched(answer_encoding="as_sent"):
-        for codec in ("GBK", "UTF-8"):
-            answer = site.post((DECLARATION.format(codec) + file(voucher(""))).encode(codec))
-            assert answer.headers["Content-Type"] == f"text/xml;charset={codec}"
-            assert "记账凭证" in answer.content.decode(codec)
-
-
-def test_other_shapes_of_answers(site: Caller) -> None:
-    changes = {
-        "answer": "attributes",
-        "success_flag": "issuccessful",
-        "success_values": "true/false",
-        "ok_code": "0",
-        "error_code": "2",
-        "with_billpk": True,
-        "content": "pk",
-        "partial_is_success": True,
-    }
-    with site.switched(**changes):
-        body = site.post(file(february("J-1"), february("J-2", travel("1"), owed("2")))).content
-    root = ET.fromstring(body)  # noqa: S314  (our own server's)
-    good, bad = (dict(each.attrib) for each in root)
-    key = site.found("J-1")[0]["pk_voucher"]
-    assert root.get("issuccessful") == "true"
-    assert (good["bdocid"], good["resultcode"], good["content"], good["billpk"]) == ("J-1", "0", key, key)
-    assert (bad["resultcode"], bad["content"], bad["billpk"]) == ("2", "", "")
-    assert "借贷不平衡" in bad["resultdescription"]
-
-
-def test_the_root_sums_up(site: Caller) -> None:
-    good, bad = february("J-3"), february("J-4", travel("1"), owed("2"))
-    for vouchers, flag in (([good], "Y"), ([bad], "N"), ([february("J-5"), bad], "N")):
-        root = ET.fromstring(site.post(file(*vouchers)).content)  # noqa: S314  (our own server's)
-        assert (root.get("successful"), root.get("sender"), root.get("roottag")) == (flag, "OA", "sendresult")
-    with site.switched(success_flag="", content="empty"):
-        answer = site.post(file(february("J-6"))).content
-    assert b"successful" not in answer
-    assert told(answer)[0].content == ""
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"nothing": 1},
-        {"answer": "json"},
-        {"ok_code": "-32000"},
-        {"senders": "OA"},
-        {"soap": 1},
-        {"checktypes": {"1": ["department"], "2": ["department"]}},
-        {"success_flag": "a b"},
-        {"max_vouchers": -1},
-    ],
-)
-def test_switches_that_there_are_not(site: Caller, changes: dict[str, Any]) -> None:
-    answer = site.http.post(
-        f"{site.url}/__emulator__/options",
-        json=changes,
-        headers={"X-Emulator-Key": "emulator-admin"},
-        timeout=20,
-    )
-    assert answer.status_code == 400
-    assert site.one(voucher("")).ok

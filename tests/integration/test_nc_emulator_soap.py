@@ -5,28 +5,20 @@ hand.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
 from suds.client import Client as SudsClient
 
-from include.emulators.nc import running
 from tests.integration.nc_client import Caller, file, owed, told, travel, voucher
+from tests.integration.nc_fixtures import site
 
+__all__ = ["site"]
 SERVICE = "/uapws/service/nc.itf.pfxx.synchdata.IPfxxWs"
 NAMESPACE = "http://synchdata.pfxx.itf.nc/IPfxxWs"
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    with running(tmp_path_factory.mktemp("nc") / "nc.sqlite") as (url, _books):
-        caller = Caller(url)
-        yield caller
-        caller.http.close()
 
 
 @pytest.fixture(scope="module")

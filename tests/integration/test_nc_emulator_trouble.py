@@ -13,21 +13,12 @@ from typing import Any
 import pytest
 import requests
 
-from include.emulators.hesi.clock import EmulatorClock
-from include.emulators.nc import ADMIN_KEY, BOOK, SERVLET, Credentials, running
+from include.emulators.nc import ADMIN_KEY, BOOK, SERVLET, Credentials
 from tests.integration.nc_client import BROKEN, Caller, file, item, owed, told, travel, voucher
+from tests.integration.nc_fixtures import site
 
+__all__ = ["site"]
 ROOT = Path(__file__).parents[2]
-NOW_MS = 1_770_000_000_000
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    path = tmp_path_factory.mktemp("nc") / "nc.sqlite"
-    with running(path, clock=EmulatorClock(NOW_MS)) as (url, _books):
-        caller = Caller(url)
-        yield caller
-        caller.http.close()
 
 
 def month(number: int) -> dict[str, str]:
@@ -84,6 +75,7 @@ def test_an_id_is_found_in_whatever_period_it_went_to(site: Caller) -> None:
     site.send(voucher("A-2", **month(5)))
     assert [row["period"] for row in site.found("A-2")] == ["2026-05"]
     assert site.view("vouchers", book=BOOK, period="2026-06", external_id="A-2")["rows"] == []
+    assert site.found("a-2") == []
     site.send(voucher("", **month(5)))
     assert site.found("") == []
 

@@ -32,6 +32,14 @@ class _WholeFileError(Exception):
     """One voucher was refused at a site that takes whole files only."""
 
 
+class _ImportedError(DocumentError):
+    """An id that was imported before, as the voucher `known`."""
+
+    def __init__(self, text: str, known: int) -> None:
+        super().__init__(text)
+        self.known = known
+
+
 def pk_of(voucher_id: int) -> str:
     """A primary key as NC has them: 20 characters, in the order in which vouchers were made."""
     return PK_PREFIX + str(voucher_id).zfill(PK_LENGTH - len(PK_PREFIX))
@@ -81,6 +89,8 @@ class Platform:
         except DocumentError as error:
             return self.refusal(str(error))
         kept = ("billtype", "groupcode", "isexchange", "receiver", "replace", "sender")
+        if self.options.answer_order == "reversed":
+            results.reverse()
         return answer(
             self.options,
             {name: root.get(name, "") for name in kept} | {"roottag": "sendresult"},
@@ -99,10 +109,10 @@ class Platform:
         """Who sends what to where; parameters of the URL win over attributes."""
         if root.tag != "ufinterface":
             raise DocumentError(f"报文根节点应为ufinterface，不能为{root.tag[:60]}")
-        account = query.get("account") or root.get("account", "")
+        account = query.get("account") or root.get("account") or ""
         if account != self.options.account:
             raise DocumentError(f"账套{account[:40]}不存在")
-        group = query.get("groupcode") or root.get("groupcode", "")
+        group = query.get("groupcode") or root.get("groupcode") or ""
         if group and group != self.options.group:
             raise DocumentError(f"集团{group[:40]}不存在")
         if not group and not (query.get("receiver") or root.get("receiver")):
@@ -110,8 +120,9 @@ class Platform:
         sender = root.get("sender", "")
         if sender not in self.options.senders:
             raise DocumentError(f"外部系统{sender[:40]}未注册，请在外部系统信息设置中登记")
-        if root.get("billtype") != BILL_TYPE:
-            raise DocumentError(f"单据类型{root.get('billtype', '')[:40]}没有注册")
+        bill_type = root.get("billtype", "")
+        if bill_type != BILL_TYPE:
+            raise DocumentError(f"单据类型{bill_type[:40]}没有注册")
         count = len(root.findall("voucher"))
         if not count:
             raise DocumentError("报文中没有单据")
@@ -139,29 +150,14 @@ class Platform:
     # A voucher
 
     def _import(self, root: ET.Element, element: ET.Element) -> SendResult:
-        voucher_id = element.get("id", "").strip()
-        sender, may_replace = root.get("sender", ""), root.get("replace") == "Y"
-        options = self.options
-        if options.id_required and not voucher_id:
-            return SendResult("", False, options.error_code, "单据id不能为空")
-        with self.books.transaction():
-            heads = element.findall("voucher_head")
-            if len(heads) != 1 or len(heads[0].findall("details")) != 1:
-                text = "每个voucher应有一个voucher_head，其中有一个details"
-                return SendResult(voucher_id, False, options.error_code, text)
-            pk = child_text(heads[0], "pk_voucher")
-            known = self._known(sender, voucher_id)
-            if known is not None and not may_replace and not pk:
-                text = options.exists_text.replace("{id}", voucher_id)
-                return SendResult(voucher_id, False, options.exists_code, text, billpk=pk_of(known))
-            target = self._target(pk, known)
-            reader = Reader(self.books, options, heads[0], sender, voucher_id)
-            try:
-                saved = self._save(reader, target, is_named=bool(pk))
-            except DocumentError as error:
-                return SendResult(voucher_id, False, options.error_code, str(error))
-            if voucher_id:
-                self.books.keep_note(IDS, self._key(sender, voucher_id), saved.id)
+        options, voucher_id = self.options, element.get("id", "").strip()
+        try:
+            with self.books.transaction():
+                saved = self._carry_out(root, element, voucher_id)
+        except _ImportedError as error:
+            return SendResult(voucher_id, False, options.exists_code, str(error), billpk=pk_of(error.known))
+        except DocumentError as error:
+            return SendResult(voucher_id, False, options.error_code, str(error))
         return SendResult(
             voucher_id,
             True,
@@ -170,6 +166,27 @@ class Platform:
             self._content(saved),
             pk_of(saved.id),
         )
+
+    def _carry_out(self, root: ET.Element, element: ET.Element, voucher_id: str) -> Voucher:
+        """Import one voucher and remember its id.
+
+        Raises:
+            DocumentError: it is refused; an _ImportedError where its id was imported before.
+        """
+        if self.options.id_required and not voucher_id:
+            raise DocumentError("单据id不能为空")
+        heads = element.findall("voucher_head")
+        if len(heads) != 1 or len(heads[0].findall("details")) != 1:
+            raise DocumentError("每个voucher应有一个voucher_head，其中有一个details")
+        sender, pk = root.get("sender", ""), child_text(heads[0], "pk_voucher")
+        known = self._known(sender, voucher_id)
+        if known is not None and root.get("replace") != "Y" and not pk:
+            raise _ImportedError(self.options.exists_text.replace("{id}", voucher_id), known)
+        reader = Reader(self.books, self.options, heads[0], sender, voucher_id)
+        saved = self._save(reader, self._target(pk, known), is_named=bool(pk))
+        if voucher_id:
+            self.books.keep_note(IDS, self._key(sender, voucher_id), saved.id)
+        return saved
 
     def _target(self, pk: str, known: int | None) -> int | None:
         """The voucher to replace; None for a new one. A key that is none of this site's points nowhere (0)."""

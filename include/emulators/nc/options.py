@@ -24,6 +24,7 @@ site has other codes.
 
 CHOICES = {
     "answer": ("elements", "attributes"),
+    "answer_order": ("sent", "reversed"),
     "success_values": ("Y/N", "true/false", "1/0"),
     "content": ("number", "pk", "empty"),
     "answer_encoding": ("UTF-8", "GBK", "as_sent"),
@@ -46,6 +47,7 @@ class Options:
         senders: external systems that are registered.
         users: who may be the maker (pk_prepared); empty lets anybody be.
         answer: the fields of a sendresult are elements or attributes.
+        answer_order: sendresults come in the order of the vouchers, or in another.
         success_flag: name of the root's attribute that sums the answer up; "" leaves it out.
         success_values: what that attribute says.
         ok_code: resultcode of what went well.
@@ -79,6 +81,7 @@ class Options:
     senders: tuple[str, ...] = ("OA",)
     users: tuple[str, ...] = ("oa", "wanganqi")
     answer: str = "elements"
+    answer_order: str = "sent"
     success_flag: str = "successful"
     success_values: str = "Y/N"
     ok_code: str = "1"

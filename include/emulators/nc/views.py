@@ -40,8 +40,9 @@ def vouchers(platform: Platform, parameters: Parameters) -> Json:
         where.append("v.year = ? AND v.period = ?")
         values += _period(parameters)
     if "external_id" in parameters:
-        where.append("v.reference = ? AND v.reference <> ''")
-        values.append(parameters["external_id"])
+        # The books index references without regard to case; ids are told apart by it.
+        where.append("v.reference = ? COLLATE NOCASE AND v.reference = ? AND v.reference <> ''")
+        values += [parameters["external_id"]] * 2
     if platform.options.view_lag_ms:
         where.append("v.created_ms <= ?")
         values.append(books.clock.now_ms() - platform.options.view_lag_ms)
