@@ -110,6 +110,24 @@ def test_the_new_vendor_conforms(project: Path, tmp_path: Path) -> None:
     assert len(toy["cases"]) == report["passed"] > 25
 
 
+def test_an_adapter_that_misreads_fails_by_name(project: Path, tmp_path: Path) -> None:
+    """A claim that was taken back after its approval stays due: it would be posted, and never reversed."""
+    broken = tmp_path / "project"
+    shutil.copytree(project, broken)
+    mapping = broken / "include" / "adapters" / "oa" / "toy" / "mapping.py"
+    text = mapping.read_text("utf-8")
+    mapping.write_text(text.replace("DocumentStatus.NULLIFIED", "DocumentStatus.APPROVED"), "utf-8")
+
+    done = run(
+        broken, "-m", "voucherflow.command_line", "conformance", "toy", AIRFLOW_HOME=str(tmp_path / "home")
+    )
+
+    assert done.returncode == 1
+    (failed,) = [line for line in done.stdout.splitlines() if line.startswith("✗ toy ·")]
+    assert "批准后撤销的不再入账" in failed
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_its_connection_type_is_known(project: Path, tmp_path: Path) -> None:
     code = (
         "from voucherflow.provider import get_provider_info as info\n"
