@@ -6,13 +6,15 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 
-from include.cli_common import JsonOption, errors, resolver
+from include.cli_common import FromOption, JsonOption, errors, resolver
 from include.connections import Endpoint
 from include.domain.errors import FixConfig
 from include.ports import SystemClock
@@ -46,6 +48,7 @@ def register(app: typer.Typer) -> None:
                 help="测试账套的科目、辅助核算与日期（YAML）/ accounts, values and day of the test ledger"
             ),
         ] = None,
+        date_from: FromOption = None,
         as_markdown: Annotated[
             bool, typer.Option("--markdown", help="以 Markdown 输出 / print Markdown")
         ] = False,
@@ -60,7 +63,7 @@ def register(app: typer.Typer) -> None:
         if every and (source or book or url or sample):
             raise FixConfig("--all 只在仿真系统上运行 / --all runs on emulators alone")
         if source or book or url:
-            results = _on_tenant(str(vendor), source, book, url, sample)
+            results = _on_tenant(str(vendor), source, book, url, sample, date_from)
         else:
             results = _on_emulators(vendor)
         _show(results, as_json=as_json, as_markdown=as_markdown)
@@ -80,7 +83,9 @@ def _on_emulators(vendor: str | None) -> Sequence[Conformance]:
     return results
 
 
-def _on_tenant(vendor: str, source: str, book: str, url: str, sample: Path | None) -> Sequence[Conformance]:
+def _on_tenant(
+    vendor: str, source: str, book: str, url: str, sample: Path | None, date_from: datetime | None
+) -> Sequence[Conformance]:
     from include.adapters.registry import build_ledger, build_source
     from include.conformance.runner import Kind, kind_of, run
 
@@ -94,11 +99,12 @@ def _on_tenant(vendor: str, source: str, book: str, url: str, sample: Path | Non
         def sources() -> Any:
             from include.conformance.tenant import source_tenant
 
-            return {
-                "": source_tenant(
-                    lambda: build_source(found, endpoint, SystemClock()), found.form_types, endpoint
-                )
-            }
+            def build() -> Any:
+                return build_source(found, endpoint, SystemClock())
+
+            start = datetime.combine(found.start, time.min, ZoneInfo(found.timezone))
+            since = start if date_from is None else date_from.replace(tzinfo=start.tzinfo)
+            return {"": source_tenant(build, found.form_types, since, endpoint)}
 
         return run(vendor, kind, sources, system=endpoint.url)
     if sample is None:

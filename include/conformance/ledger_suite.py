@@ -73,6 +73,15 @@ class LedgerUnderTest(Protocol):
         """What the ledger calls the dimension that `EMPLOYEE_PAYABLE` requires: `party`, or a kind where it is that exact."""
         ...
 
+    @property
+    def least_pages(self) -> int:
+        """How many pages seven vouchers come in, at least: 2 where its pages are made small."""
+        ...
+
+    def make(self, values: Sequence[AuxiliaryDimension]) -> None:
+        """Dimension values exist from now on, whoever makes them."""
+        ...
+
     def close(self, period: FiscalPeriod) -> None: ...
 
     def reopen(self, period: FiscalPeriod) -> None: ...
@@ -414,7 +423,7 @@ class LedgerSuite:
         pages = list(books.gateway.vouchers(period))
 
         found = [each for page in pages for each in page]
-        assert len(pages) > 1
+        assert len(pages) >= books.least_pages
         assert len(found) == len({each.ledger_id for each in found}) == before + 7
         assert [sum(is_copy(books.gateway, each, one) for each in found) for one in ours] == [1] * 7
         assert not any(is_copy(books.gateway, each, other) for each in found)
@@ -498,6 +507,7 @@ class LedgerSuite:
     @pytest.mark.parametrize("kind", ["employee", "department"])
     def test_names_may_hold_any_character(self, books: LedgerUnderTest, kind: str, name: str) -> None:
         value = AuxiliaryDimension(kind, f"码-{uuid4().hex[:8]}", name)
+        books.make([value])
         ours = voucher(*(claim(value) if kind == "employee" else claim(EMPLOYEE, value)))
         post(books.gateway, ours)
 
@@ -519,8 +529,8 @@ class LedgerSuite:
 
     def test_making_dimensions_twice_changes_nothing(self, books: LedgerUnderTest) -> None:
         value = AuxiliaryDimension("supplier", f"S-{uuid4().hex[:8]}", "供应商")
+        books.make([value])
 
-        books.gateway.ensure_dimensions([value])
         books.gateway.ensure_dimensions([value, AuxiliaryDimension("supplier", value.code, "改名")])
 
         ours = voucher(line(Side.DEBIT, SUPPLIER_PAYABLE, 7, value), line(Side.CREDIT, BANK, 7))
@@ -531,6 +541,7 @@ class LedgerSuite:
     def test_an_employee_and_a_supplier_may_share_a_code(self, books: LedgerUnderTest) -> None:
         code = f"same-{uuid4().hex[:8]}"
         employee, supplier = (AuxiliaryDimension(kind, code, kind) for kind in ("employee", "supplier"))
+        books.make([employee, supplier])
         ours = voucher(
             line(Side.DEBIT, SUPPLIER_PAYABLE, 9, supplier), line(Side.CREDIT, EMPLOYEE_PAYABLE, 9, employee)
         )

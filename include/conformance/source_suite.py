@@ -53,6 +53,11 @@ class SourceUnderTest(Protocol):
         """What nobody may ever read in a log or a message: passwords, keys, tokens."""
         ...
 
+    @property
+    def since(self) -> datetime:
+        """A time before all that is to be read."""
+        ...
+
     def ids(self, form_type: str) -> set[str]:
         """All documents, deleted ones too where the system lists them."""
         ...
@@ -127,23 +132,24 @@ class SourceSuite:
         assert len(set(codes)) == len(codes)
 
     def test_all_documents_come_deleted_ones_too(self, oa: SourceUnderTest) -> None:
-        found = read_all(oa.source)
+        found = read_all(oa.source, oa.since)
         for form_type in oa.form_types:
             assert {raw.document_id for raw in found if raw.form_type == form_type} == oa.ids(form_type)
         assert oa.deleted() <= {raw.document_id for raw in found}
 
     def test_a_quiet_source_gives_each_document_once(self, oa: SourceUnderTest) -> None:
-        found = [raw.document_id for raw in read_all(oa.source)]
+        found = [raw.document_id for raw in read_all(oa.source, oa.since)]
+        assert found
         assert len(found) == len(set(found))
 
     def test_oldest_change_first_within_a_form_type(self, oa: SourceUnderTest) -> None:
-        found = read_all(oa.source)
+        found = read_all(oa.source, oa.since)
         for form_type in oa.form_types:
             times = [raw.updated_at for raw in found if raw.form_type == form_type and raw.updated_at]
             assert times == sorted(times)
 
     def test_since_is_a_lower_bound_and_includes_the_moment_itself(self, oa: SourceUnderTest) -> None:
-        everything = read_all(oa.source)
+        everything = read_all(oa.source, oa.since)
         moments = sorted(raw.updated_at for raw in everything if raw.updated_at)
         since = moments[len(moments) // 2]
         expected = {raw.document_id for raw in everything if raw.updated_at and raw.updated_at >= since}
@@ -154,9 +160,9 @@ class SourceSuite:
 
     def test_nothing_is_left_out_while_documents_change_under_way(self, oa: SourceUnderTest) -> None:
         form_type = oa.form_types[0]
-        order = [raw.document_id for raw in read_all(oa.source) if raw.form_type == form_type]
+        order = [raw.document_id for raw in read_all(oa.source, oa.since) if raw.form_type == form_type]
         found: dict[str, RawDocument] = {}
-        for number, page in enumerate(oa.source.changes(LONG_AGO)):
+        for number, page in enumerate(oa.source.changes(oa.since)):
             found |= {raw.document_id: raw for raw in page}
             if number < 4:
                 # One that was read moves to the end, which shifts all behind it; one that is to come moves too.
@@ -172,7 +178,7 @@ class SourceSuite:
         }
 
     def test_details_keep_the_order(self, oa: SourceUnderTest) -> None:
-        documents = read_all(oa.source)[:15]
+        documents = read_all(oa.source, oa.since)[:15]
         found = oa.source.details(documents)
         assert [raw.document_id for raw in found] == [raw.document_id for raw in documents]
         assert [raw.form_type for raw in found] == [raw.form_type for raw in documents]
@@ -187,7 +193,7 @@ class SourceSuite:
 
     def test_a_document_deleted_after_it_was_listed_is_mapped_as_deleted(self, oa: SourceUnderTest) -> None:
         victim = oa.approved()[0]
-        listed = [raw for raw in read_all(oa.source) if raw.document_id == victim]
+        listed = [raw for raw in read_all(oa.source, oa.since) if raw.document_id == victim]
         oa.delete(victim)
         mapped = oa.source.to_documents(oa.source.details(listed))
         assert mapped[0].document.document_id == victim
@@ -202,7 +208,7 @@ class SourceSuite:
     def test_counts_are_by_creation_and_do_not_move_with_edits(self, oa: SourceUnderTest) -> None:
         created = sorted(
             item.document.created_at
-            for item in oa.source.to_documents(read_all(oa.source))
+            for item in oa.source.to_documents(read_all(oa.source, oa.since))
             if item.document.created_at
         )
         until = created[len(created) // 2]
@@ -213,7 +219,7 @@ class SourceSuite:
         assert 0 < sum(count.documents for count in before) < len(created)
 
     def test_mapping_keeps_order_and_repeats_itself(self, oa: SourceUnderTest) -> None:
-        documents = oa.source.details(read_all(oa.source)[:20])
+        documents = oa.source.details(read_all(oa.source, oa.since)[:20])
         first, second = oa.source.to_documents(documents), oa.source.to_documents(documents)
         assert [item.document.document_id for item in first] == [raw.document_id for raw in documents]
         assert [item.document.content_digest for item in first] == [
@@ -222,7 +228,7 @@ class SourceSuite:
 
     def test_an_edit_changes_the_time_of_change(self, oa: SourceUnderTest) -> None:
         chosen = oa.approved()[0]
-        before = next(raw for raw in read_all(oa.source) if raw.document_id == chosen)
+        before = next(raw for raw in read_all(oa.source, oa.since) if raw.document_id == chosen)
         oa.touch(chosen)
         assert before.updated_at is not None
         after = next(raw for raw in read_all(oa.source, before.updated_at) if raw.document_id == chosen)
@@ -260,7 +266,7 @@ class SourceSuite:
 
     def test_amounts_of_every_shape_are_read_to_the_cent(self, oa: SourceUnderTest) -> None:
         known = oa.known()
-        mapped = oa.source.to_documents(oa.source.details(read_all(oa.source)))
+        mapped = oa.source.to_documents(oa.source.details(read_all(oa.source, oa.since)))
         read = {item.document.document_id: item.document.gross for item in mapped}
 
         wanted = {i: each.gross for i, each in known.items() if each.gross is not None and i in read}
@@ -269,7 +275,7 @@ class SourceSuite:
 
     def test_what_is_due_is_due_and_nothing_else(self, oa: SourceUnderTest) -> None:
         known = oa.known()
-        mapped = oa.source.to_documents(oa.source.details(read_all(oa.source)))
+        mapped = oa.source.to_documents(oa.source.details(read_all(oa.source, oa.since)))
 
         said = {i.document.document_id: i.document.status.is_due for i in mapped}
         wanted = {i: each.is_due for i, each in known.items() if i in said}
@@ -278,7 +284,7 @@ class SourceSuite:
 
     def test_moments_are_the_same_in_every_time_zone(self, oa: SourceUnderTest) -> None:
         known = oa.known()
-        mapped = oa.source.to_documents(oa.source.details(read_all(oa.source)))
+        mapped = oa.source.to_documents(oa.source.details(read_all(oa.source, oa.since)))
 
         seen = 0
         for item in mapped:
@@ -291,7 +297,7 @@ class SourceSuite:
 
     def test_what_is_taken_back_after_its_approval_is_no_longer_due(self, oa: SourceUnderTest) -> None:
         chosen = oa.approved()[0]
-        before = max(raw.updated_at for raw in read_all(oa.source) if raw.updated_at)
+        before = max(raw.updated_at for raw in read_all(oa.source, oa.since) if raw.updated_at)
 
         oa.take_back(chosen)
 
@@ -302,22 +308,22 @@ class SourceSuite:
 
     def test_a_token_that_expires_under_way_is_replaced_without_a_gap(self, oa: SourceUnderTest) -> None:
         found: set[str] = set()
-        for page in oa.source.changes(LONG_AGO):
+        for page in oa.source.changes(oa.since):
             found |= {raw.document_id for raw in page}
             oa.expire_tokens()
         assert set().union(*(oa.ids(form_type) for form_type in oa.form_types)) <= found
 
     def test_calls_refused_for_their_speed_are_made_again(self, oa: SourceUnderTest) -> None:
         oa.refuse_calls(2)
-        found = {raw.document_id for raw in read_all(oa.source)}
+        found = {raw.document_id for raw in read_all(oa.source, oa.since)}
         assert set().union(*(oa.ids(form_type) for form_type in oa.form_types)) <= found
 
     def test_half_an_answer_is_no_answer(self, oa: SourceUnderTest) -> None:
         oa.break_answers(1)
         try:
-            found = {raw.document_id for raw in read_all(oa.source)}
+            found = {raw.document_id for raw in read_all(oa.source, oa.since)}
         except RetryLater:
-            found = {raw.document_id for raw in read_all(oa.source)}
+            found = {raw.document_id for raw in read_all(oa.source, oa.since)}
         assert set().union(*(oa.ids(form_type) for form_type in oa.form_types)) <= found
 
     def test_a_number_whose_answer_was_lost_is_there_or_is_not_called_written(
@@ -342,7 +348,7 @@ class SourceSuite:
         oa.expire_tokens()
         oa.break_answers(1)
         try:
-            read_all(oa.source)
+            read_all(oa.source, oa.since)
         except RetryLater as error:
             said.append(str(error))
         with oa.with_wrong_secret() as source, pytest.raises(FixConfig) as refused:

@@ -12,6 +12,8 @@ from typing import NoReturn
 from include.conformance.source_suite import Known
 from include.conformance.subject import unsupported
 from include.connections import Endpoint
+from include.domain.account import AuxiliaryDimension
+from include.domain.errors import FixData
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import Voucher
 from include.ports import DocumentSource, LedgerGateway
@@ -29,6 +31,7 @@ class TenantSource:
 
     source: DocumentSource
     form_types: Sequence[str]
+    since: datetime
     secrets: Sequence[str]
 
     def ids(self, form_type: str) -> set[str]:
@@ -82,6 +85,15 @@ class TenantBooks:
     gateway: LedgerGateway
     secrets: Sequence[str]
     party: frozenset[str]
+    least_pages: int = 1
+
+    def make(self, values: Sequence[AuxiliaryDimension]) -> None:
+        try:
+            self.gateway.ensure_dimensions(values)
+        except FixData:
+            unsupported(
+                "基础资料不由接口建立，请先在该系统中建好 / master data are made in the system, not by us"
+            )
 
     def close(self, period: FiscalPeriod) -> None:
         _no_hand()
@@ -124,13 +136,13 @@ class TenantBooks:
 
 
 def source_tenant(
-    build: Callable[[], DocumentSource], form_types: Sequence[str], endpoint: Endpoint
+    build: Callable[[], DocumentSource], form_types: Sequence[str], since: datetime, endpoint: Endpoint
 ) -> Callable[[Path], AbstractContextManager[TenantSource]]:
-    """The variant of a source on a customer's system."""
+    """The variant of a source on a customer's system; what changed before `since` is not read."""
 
     @contextmanager
     def opened(_folder: Path) -> Iterator[TenantSource]:
-        yield TenantSource(build(), form_types, _secrets(endpoint))
+        yield TenantSource(build(), form_types, since, _secrets(endpoint))
 
     return opened
 

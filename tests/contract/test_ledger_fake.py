@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
@@ -10,6 +10,7 @@ import pytest
 
 from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerSuite, voucher
 from include.conformance.subject import unsupported
+from include.domain.account import AuxiliaryDimension
 from include.domain.errors import OutcomeUnknown, RetryLater
 from include.domain.period import FiscalPeriod, LedgerPeriod, PeriodState
 from include.domain.voucher import LedgerVoucherState, PostingOutcome, Voucher
@@ -22,6 +23,10 @@ class FakeBooks:
     gateway: FakeLedger
     secrets: tuple[str, ...] = ()
     party: frozenset[str] = frozenset({"party"})
+    least_pages: int = 2
+
+    def make(self, values: Sequence[AuxiliaryDimension]) -> None:
+        self.gateway.ensure_dimensions(values)
 
     def close(self, period: FiscalPeriod) -> None:
         self.gateway.states[period] = PeriodState.CLOSED

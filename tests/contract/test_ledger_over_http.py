@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +23,7 @@ from include.conformance.ledger_suite import (
     post,
     voucher,
 )
+from include.domain.account import AuxiliaryDimension
 from include.domain.errors import FixConfig, OutcomeUnknown, RetryLater, VoucherflowError
 from include.domain.period import FiscalPeriod, PeriodState
 from include.domain.voucher import (
@@ -53,6 +54,10 @@ class HttpBooks:
     gateway: Any
     secrets: tuple[str, ...] = (PASSWORD, WRONG)
     party: frozenset[str] = frozenset({"party"})
+    least_pages: int = 2
+
+    def make(self, values: Sequence[AuxiliaryDimension]) -> None:
+        self.gateway.ensure_dimensions(values)
 
     def close(self, period: FiscalPeriod) -> None:
         self.server.as_accountant("/api/periods/close", period=period.code.replace("-", ""))

@@ -56,6 +56,7 @@ def document(number: int, form_type: str, status: DocumentStatus) -> SourceDocum
 class FakeSystem:
     source: FakeSource = field(default_factory=FakeSource)
     form_types: tuple[str, ...] = ("expense", "loan")
+    since: datetime = LONG_AGO
     now: datetime = START + timedelta(days=30)
     secrets: tuple[str, ...] = ()
 

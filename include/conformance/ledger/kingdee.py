@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -112,7 +112,8 @@ def serving(folder: Path, seed: dict[str, Any], **options: Any) -> Iterator[Site
 
 def contract_company() -> dict[str, Any]:
     """The emulator's company with what the suite and the example's rules ask for: expenses and overheads without a required
-    dimension, receivables that name no customer, the dinar."""
+    dimension, receivables that name no customer, the dinar.
+    """
     seed = company()
     for account in next(iter(seed["charts"].values())):
         if account["code"].startswith(("6601.", "6602.")) and account["dimensions"]:
@@ -173,6 +174,10 @@ class KingdeeBooks:
     secrets: tuple[str, ...] = (MINE.app_secret, MINE.app_id, WRONG)
     party: frozenset[str] = frozenset({"employee"})
     """Kingdee says exactly which dimension an account requires."""
+    least_pages: int = 2
+
+    def make(self, values: Sequence[AuxiliaryDimension]) -> None:
+        self.gateway.ensure_dimensions(values)
 
     def close(self, period: FiscalPeriod) -> None:
         """As Kingdee closes: every period before it too."""

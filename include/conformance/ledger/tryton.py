@@ -7,7 +7,7 @@ import multiprocessing
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from include.adapters.ledger.tryton.client import TrytonClient
 from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerUnderTest
 from include.conformance.subject import unsupported
 from include.connections import Endpoint
+from include.domain.account import AuxiliaryDimension
 from include.domain.errors import OutcomeUnknown, RetryLater
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import Voucher
@@ -138,6 +139,10 @@ class TrytonBooks:
     gateway: TrytonGateway
     secrets: tuple[str, ...] = (GATEWAY_PASSWORD, WRONG)
     party: frozenset[str] = frozenset({"party"})
+    least_pages: int = 2
+
+    def make(self, values: Sequence[AuxiliaryDimension]) -> None:
+        self.gateway.ensure_dimensions(values)
 
     def close(self, period: FiscalPeriod) -> None:
         self._change_period(period, "close")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from include.adapters.oa.hesi import HesiSource, build_source
-from include.conformance.source_suite import Known, SourceUnderTest
+from include.conformance.source_suite import LONG_AGO, Known, SourceUnderTest
 from include.connections import Endpoint
 from include.emulators.hesi import World, generate_world
 from include.emulators.hesi.clock import EmulatorClock
@@ -71,6 +71,7 @@ class HesiSystem:
     trouble: NextCalls = field(default_factory=NextCalls)
     url: str = ""
     form_types: tuple[str, ...] = ("expense", "payment")
+    since: datetime = LONG_AGO
     secrets: tuple[str, ...] = (APP_SECRET, WRONG)
 
     def ids(self, form_type: str) -> set[str]:

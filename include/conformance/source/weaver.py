@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import requests
 
 from include.adapters.oa.weaver import WeaverSource, build_source
-from include.conformance.source_suite import Known, SourceUnderTest
+from include.conformance.source_suite import LONG_AGO, Known, SourceUnderTest
 from include.conformance.subject import unsupported
 from include.connections import Endpoint
 from include.domain.document import DocumentStatus
@@ -58,6 +58,7 @@ class WeaverSystem:
     url: str
     interface: str
     form_types: tuple[str, ...] = ("expense", "loan")
+    since: datetime = LONG_AGO
     secrets: tuple[str, ...] = (APP_ID, WRONG)
 
     def ids(self, form_type: str) -> set[str]:

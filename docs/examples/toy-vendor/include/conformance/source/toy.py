@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from include.adapters.oa.toy import ToySource, build_source
-from include.conformance.source_suite import Known, SourceUnderTest
+from include.conformance.source_suite import LONG_AGO, Known, SourceUnderTest
 from include.connections import Endpoint
 from include.emulators.toy import KEY, SECRET, Company, Fault, FaultPlan, generate, running
 from include.form_mappings import read_mappings
@@ -34,6 +34,7 @@ class ToySystem:
     plan: FaultPlan
     url: str
     form_types: tuple[str, ...] = ("expense", "loan")
+    since: datetime = LONG_AGO
     secrets: tuple[str, ...] = field(default=(SECRET, WRONG, "toy-token-"))
 
     def ids(self, form_type: str) -> set[str]:
