@@ -107,6 +107,7 @@ def test_the_root_sums_up(site: Caller) -> None:
         {"answer": "json"},
         {"ok_code": "-32000"},
         {"senders": "OA"},
+        {"senders": ["O|A"]},
         {"soap": 1},
         {"checktypes": {"1": ["department"], "2": ["department"]}},
         {"success_flag": "a b"},

@@ -120,6 +120,8 @@ class Options:
         for name in ("explanation_length", "max_vouchers", "view_lag_ms"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} 不能为负 / It must not be negative.")
+        if any("|" in sender for sender in self.senders):
+            raise ValueError("senders 中不能有竖线 / No vertical bar in senders.")
         kinds = [kind for several in self.checktypes.values() for kind in several]
         if len(set(kinds)) != len(kinds) or not all(self.checktypes.values()):
             raise ValueError(
