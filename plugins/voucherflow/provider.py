@@ -108,11 +108,39 @@ WEAVER = {
 }
 
 
+YONBIP = {
+    "connection-type": "yonbip",
+    "hook-class-name": "voucherflow.hooks.yonbip.YonbipHook",
+    "hook-name": "用友 YonBIP / YonSuite",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {"host": "地址 URL", "login": "appKey", "password": "appSecret"},
+        "placeholders": {
+            "host": "https://apigateway.yonyoucloud.com",
+            "login": "工作台「我的应用」中自建应用的 appKey / of the self-built application",
+            "password": "自建应用的 appSecret / of the self-built application",
+        },
+    },
+    "conn-fields": {
+        "tenant_id": {
+            "label": "租户 ID tenant id",
+            "description": "工作台中查看，用来查找数据中心 / shown in the workbench; its data centre is looked up by it",
+            "schema": {"type": ["string", "null"]},
+        },
+        "token_url": {
+            "label": "令牌地址 token URL",
+            "description": "只在地址填写网关本身时填写，形如 https://…/iuap-api-auth / only if the URL above is the gateway itself",
+            "schema": {"type": ["string", "null"]},
+        },
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's provider_info.schema.json."""
     return {
         "package-name": "voucherflow-airflow",
         "name": "Voucherflow",
         "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
-        "connection-types": [HESI, KINGDEE, TRYTON, WEAVER],
+        "connection-types": [HESI, KINGDEE, TRYTON, WEAVER, YONBIP],
     }
