@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from include.adapters.ledger.yonbip import YonbipGateway, build_ledger
-from include.adapters.ledger.yonbip import gateway_of as build
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater
 from include.domain.money import Money
@@ -135,7 +134,7 @@ def system(tenant: Tenant) -> Iterator[Scripted]:
 
 
 def gateway_on(system: Scripted, **changes: Any) -> YonbipGateway:
-    return build(client(system.url), options(**changes), "CNY")
+    return YonbipGateway(client(system.url), options(**changes), "CNY")
 
 
 def numbered(document: str, minor: int = 100) -> Voucher:

@@ -18,7 +18,6 @@ from include.adapters.ledger.yonbip.client import YonbipClient
 from include.adapters.ledger.yonbip.mapping import (
     ASIDE,
     POSTED,
-    Form,
     Found,
     Refusal,
     body_of,
@@ -27,6 +26,7 @@ from include.adapters.ledger.yonbip.mapping import (
     say,
     status_of,
 )
+from include.adapters.ledger.yonbip.options import YonbipOptions
 from include.adapters.ledger.yonbip.reading import VoucherReader, spans
 from include.adapters.ledger.yonbip.references import References, pick, read_references, text_of
 from include.domain.account import AccountBalance, AuxiliaryDimension, Chart
@@ -62,29 +62,21 @@ class YonbipGateway:
     ceiling_per_s: float | None = None
     """Not published for vouchers: the gateway refuses by codes, and the limiter slows down."""
 
-    def __init__(
-        self,
-        client: YonbipClient,
-        *,
-        book: str,
-        currency: str,
-        form: Form,
-        refuses_repeats: bool,
-        batch_size: int,
-        settle_s: float,
-        page_size: int,
-    ) -> None:
-        self.batch_size = batch_size
-        self.settle_s = settle_s
+    def __init__(self, client: YonbipClient, options: YonbipOptions, currency: str) -> None:
+        """`currency` is the book's own, which the interface does not say."""
+        form = options.form()
+        self.batch_size = options.batch_size
+        self.settle_s = options.settle_s
         self.proof_level = ProofLevel.DATE_AND_AMOUNT
         if form.key_field:
-            self.proof_level = ProofLevel.NATIVE_KEY if refuses_repeats else ProofLevel.SEARCHABLE_REFERENCE
+            is_native = options.business_id == "refused"
+            self.proof_level = ProofLevel.NATIVE_KEY if is_native else ProofLevel.SEARCHABLE_REFERENCE
         self.dimension_kinds = frozenset(form.dimensions)
         self._client = client
-        self._book = book
+        self._book = options.book
         self._currency = currency
         self._form = form
-        self._page_size = page_size
+        self._page_size = options.page_size
         self._lock = Lock()
         self._references: References | None = None
         self._closed: set[str] = set()

@@ -34,13 +34,29 @@ class VoucherReader:
             yield [found_voucher(each, self._references, self._form) for each in records]
 
     def by_key(self, keys: Collection[str], first: str, last: str) -> list[Found]:
-        """Those of these periods that carry one of these keys; others need not be readable."""
-        return [
-            found_voucher(record, self._references, self._form)
-            for records in self._records(first, last, MAX_PAGE)
-            for record in records
-            if self._reference(record) in keys
-        ]
+        """Those of these periods that carry one of these keys; others need not be readable.
+
+        Raises:
+            FixConfig: no voucher of the list shows the key's field at all, which would make every key look absent.
+        """
+        names, wanted, is_shown, is_empty = (
+            {self._form.key_field, self._form.key_field.lower()},
+            [],
+            False,
+            True,
+        )
+        for records in self._records(first, last, MAX_PAGE):
+            for record in records:
+                head, is_empty = self._head(record), False
+                is_shown = is_shown or bool(names & head.keys())
+                if reference_of(head, self._form) in keys:
+                    wanted.append(record)
+        if not is_shown and not is_empty:
+            raise FixConfig(
+                f"{self._client.name}: 凭证列表不返回 {self._form.key_field}，请将 ledger.options.key_field 改为 description / the list of "
+                "vouchers does not show that field: set key_field to description"
+            )
+        return [found_voucher(each, self._references, self._form) for each in wanted]
 
     def by_ids(self, ids: Collection[str], periods: Collection[str]) -> dict[str, Found]:
         """Those with these ids, in periods near these; those that are gone are left out."""
@@ -129,20 +145,6 @@ class VoucherReader:
         if not found:
             raise RetryLater(f"{self._client.name}: {LIST}: 凭证没有 id / a voucher without an id")
         return found
-
-    def _reference(self, record: Record) -> str:
-        """The text that may hold our key.
-
-        Raises:
-            FixConfig: the list does not show that field at all, which would make every key look absent.
-        """
-        head = self._head(record)
-        if not {self._form.key_field, self._form.key_field.lower()} & head.keys():
-            raise FixConfig(
-                f"{self._client.name}: 凭证列表不返回 {self._form.key_field}，请将 ledger.options.key_field 改为 description / the list of "
-                "vouchers does not show that field: set key_field to description"
-            )
-        return reference_of(head, self._form)
 
     def _head(self, record: Record) -> dict[str, Any]:
         head = pick(record, "header")
