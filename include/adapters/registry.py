@@ -11,6 +11,7 @@ from include.ports import Clock, DocumentSource, LedgerGateway
 from include.settings import Book, Source
 
 SOURCES = {
+    "dingtalk": "include.adapters.oa.dingtalk:build_source",
     "hesi": "include.adapters.oa.hesi:build_source",
     "weaver": "include.adapters.oa.weaver:build_source",
 }
