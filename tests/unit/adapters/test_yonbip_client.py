@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 
@@ -74,6 +75,21 @@ def test_all_ways_of_saying_that_it_went_well(text: str) -> None:
 @pytest.mark.parametrize("text", ['{"code": "200", "success": "false"}', '{"code": 0, "success": false}'])
 def test_a_code_of_success_beside_a_refusal_is_a_refusal(text: str) -> None:
     assert not answer_of(text).is_done
+
+
+@pytest.mark.parametrize(
+    ("message", "is_closed"),
+    [
+        ("凭证保存不成功,会计期间2026-03已结账！", True),
+        ("总账已关账，不能保存", True),
+        ("上一期间未结账，不能保存", False),
+        ("科目已关闭", False),
+        ("", False),
+    ],
+)
+def test_a_period_is_closed_where_the_words_say_so(message: str, is_closed: bool) -> None:
+    text = json.dumps({"code": "404", "message": message, "data": {}})
+    assert answer_of(text).says_closed is is_closed
 
 
 def test_an_answer_without_a_code_is_none() -> None:

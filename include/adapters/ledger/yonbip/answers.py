@@ -53,7 +53,8 @@ SETTINGS: Mapping[str, tuple[str, str]] = {
     ),
 }
 ABSENT_WORDS = ("不存在", "未找到", "没有找到")
-CLOSED_WORDS = ("结账", "关账", "已关闭")
+CLOSED_WORDS = ("结账", "关账")
+NOT_CLOSED_WORDS = ("未结账", "没有结账", "未关账")
 MAX_MESSAGE = 2000
 
 
@@ -86,7 +87,10 @@ class Answer:
     @property
     def says_closed(self) -> bool:
         """Whether it refuses for a period that is closed; the vendor documents no code for it."""
-        return not self.is_done and any(word in self.message for word in CLOSED_WORDS)
+        text = self.message
+        for other in NOT_CLOSED_WORDS:  # of the period before it, say
+            text = text.replace(other, "")
+        return not self.is_done and any(word in text for word in CLOSED_WORDS)
 
 
 def answer_of(text: str) -> Answer:

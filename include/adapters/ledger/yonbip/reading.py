@@ -14,7 +14,9 @@ from include.domain.period import FiscalPeriod
 LIST = "/yonbip/fi/ficloud/openapi/voucher/queryVouchers"
 DETAIL = "/yonbip/EFI/openapi/voucher/queryVoucherById"
 MAX_PAGE = 1000
-"""Vouchers of one page, the vendor's own limit; look-ups use it whole, since calls are what is counted."""
+"""Vouchers of one page, the vendor's own limit."""
+LOOK_UP_PAGE = 500
+"""Of a look-up: calls are what is counted, and a page of vouchers with many entries has to stay within the limit of size."""
 MAX_PAGES = 10_000
 PASSES = 5
 """How often a list is read until it holds what it counts."""
@@ -28,7 +30,7 @@ class VoucherReader:
         self._references = references
         self._form = form
 
-    def found(self, first: str, last: str, *, page_size: int = MAX_PAGE) -> Iterator[list[Found]]:
+    def found(self, first: str, last: str, *, page_size: int = LOOK_UP_PAGE) -> Iterator[list[Found]]:
         """Pages of whole vouchers of the periods `first` to `last` (`2026-01`), both with them."""
         for records in self._records(first, last, page_size):
             yield [found_voucher(each, self._references, self._form) for each in records]
@@ -45,7 +47,7 @@ class VoucherReader:
             False,
             True,
         )
-        for records in self._records(first, last, MAX_PAGE):
+        for records in self._records(first, last, LOOK_UP_PAGE):
             for record in records:
                 head, is_empty = self._head(record), False
                 is_shown = is_shown or bool(names & head.keys())
