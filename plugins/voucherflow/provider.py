@@ -24,6 +24,21 @@ HESI = {
     },
 }
 
+FEISHU = {
+    "connection-type": "feishu",
+    "hook-class-name": "voucherflow.hooks.feishu.FeishuHook",
+    "hook-name": "飞书 Feishu",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {"host": "地址 URL", "login": "App ID", "password": "App Secret"},
+        "placeholders": {
+            "host": "https://open.feishu.cn",
+            "login": "自建应用的 App ID，形如 cli_… / of the self-built app",
+            "password": "自建应用的 App Secret / of the self-built app",
+        },
+    },
+}
+
 TRYTON = {
     "connection-type": "tryton",
     "hook-class-name": "voucherflow.hooks.tryton.TrytonHook",
@@ -72,6 +87,25 @@ KINGDEE = {
             "label": "应用 ID app id",
             "description": "形如 204399_ 加 32 个字符 / a number, _ and 32 characters",
             "schema": {"type": ["string", "null"], "format": "password"},
+        },
+    },
+}
+
+DINGTALK = {
+    "connection-type": "dingtalk",
+    "hook-class-name": "voucherflow.hooks.dingtalk.DingTalkHook",
+    "hook-name": "钉钉审批 DingTalk",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port"],
+        "relabeling": {
+            "host": "地址 URL",
+            "login": "AppKey（Client ID）",
+            "password": "AppSecret（Client Secret）",
+        },
+        "placeholders": {
+            "host": "https://api.dingtalk.com",
+            "login": "企业内部应用的 AppKey / AppKey of an internal app",
+            "password": "该应用的 AppSecret / its AppSecret",
         },
     },
 }
@@ -142,5 +176,5 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "voucherflow-airflow",
         "name": "Voucherflow",
         "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
-        "connection-types": [HESI, KINGDEE, TRYTON, WEAVER, YONBIP],
+        "connection-types": [FEISHU, DINGTALK, HESI, KINGDEE, TRYTON, WEAVER, YONBIP],
     }

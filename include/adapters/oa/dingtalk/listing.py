@@ -54,7 +54,9 @@ class Lists:
                 f"DingTalk lists the last {self._options.history_days} days: set the source's start to "
                 f"{oldest.date() + timedelta(days=1)} or later"
             )
-        end = min(end, now.astimezone(UTC))
+        end = min(
+            end, now.astimezone(UTC) + timedelta(milliseconds=1)
+        )  # what begins this very moment is in it
         seen: set[str] = set()
         spans = [(start, end)] if start < end else []
         step = timedelta(days=self._options.slice_days)

@@ -84,7 +84,7 @@ class DingTalkSource:
         earliest = max(self._start, since - timedelta(days=self._options.open_days))
         since = since.replace(second=0, microsecond=0)
         for form_type, process in self._processes():
-            for ids in self._lists.slices(process, earliest, self._clock.now()):
+            for ids in self._lists.slices(process, earliest, self._clock.now() + _MINUTE):
                 self._process_of.update(dict.fromkeys(ids, process))
                 found = self._documents([(identity, form_type) for identity in ids])
                 listed = {raw.document_id for raw in found}
