@@ -223,6 +223,8 @@ def test_a_year_is_listed_in_slices_and_nothing_is_left_out(platform: Platform, 
     assert set(found) == set(platform.instances)
     assert all(each.status is DocumentStatus.APPROVED for each in found.values())
     assert all(each.gross == 128_050 for each in found.values())
+    moments = [raw.updated_at for page in made().changes(datetime(2026, 1, 1, tzinfo=UTC)) for raw in page]
+    assert moments == sorted(moments)
 
 
 def test_a_slice_with_too_many_is_halved(platform: Platform, made: Any) -> None:
@@ -251,7 +253,9 @@ def test_what_was_approved_long_after_it_began_is_found(platform: Platform, made
 def test_two_changes_within_a_minute_are_two(platform: Platform, made: Any) -> None:
     detail = platform.add("i1", NOW - timedelta(minutes=2), status="RUNNING", result="", finishTime="")
     source = made()
-    (first,) = [raw for page in source.changes(NOW - timedelta(hours=1)) for raw in page]
+    ((listed,),) = source.changes(NOW - timedelta(hours=1))
+    (first,) = source.details([listed])
+    assert first.updated_at == listed.updated_at
     detail |= {"status": "COMPLETED", "result": "agree", "finishTime": detail["createTime"]}
     (second,) = source.details([first])
     assert first.updated_at != second.updated_at
@@ -316,7 +320,7 @@ def test_a_revocation_of_nobody_knows_what_is_quarantined(platform: Platform, ma
     platform.add("r1", NOW - timedelta(hours=5), bizAction="REVOKE")
     source = made()
     ((raw,),) = source.changes(NOW - timedelta(days=1))
-    (mapped,) = source.to_documents([raw])
+    (mapped,) = source.to_documents(source.details([raw]))
     assert mapped.document.status is DocumentStatus.UNKNOWN
     assert "dingtalk.change.unlinked" in {problem.code for problem in mapped.problems}
 

@@ -10,6 +10,7 @@ from include.domain.errors import FixConfig
 from include.settings import Source
 
 Path = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]{1,200}$")]
+MIN_OVERLAP_S = 120
 Key = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -61,6 +62,11 @@ def read_options(source: Source) -> DingTalkOptions:
         FixConfig: everything wrong in them, one line each.
     """
     file = source.file or f"sources/{source.id}.yaml"
+    if source.overlap_s < MIN_OVERLAP_S:
+        raise FixConfig(
+            f"{file}: overlap_s: 钉钉的时间只到分钟，请至少设为 {MIN_OVERLAP_S} / DingTalk's times are minutes: set {MIN_OVERLAP_S} at "
+            "least"
+        )
     try:
         return DingTalkOptions.model_validate(dict(source.options))
     except ValidationError as error:

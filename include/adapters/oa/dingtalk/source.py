@@ -77,24 +77,44 @@ class DingTalkSource:
         yield from mapped_records(self._source.mappings)
 
     def changes(self, since: datetime) -> Iterator[Sequence[RawDocument]]:
-        """Per form the newest created first, a window at a time, and within one the oldest change first.
+        """Pages per form, within one the oldest change first; their forms are left to `details`.
 
-        Newest first, because what cancels a document was created after it and must be known with it.
+        The list says nothing of changes, so each instance is looked at first. What is kept of it is its time of change,
+        so that a year of them does not fill the memory.
         """
         earliest = max(self._start, since - timedelta(days=self._options.open_days))
-        since = since.replace(second=0, microsecond=0)
+        forms: dict[str, list[str]] = {}
         for form_type, process in self._processes():
-            for ids in self._lists.slices(process, earliest, self._clock.now() + _MINUTE):
-                self._process_of.update(dict.fromkeys(ids, process))
-                found = self._documents([(identity, form_type) for identity in ids])
-                listed = {raw.document_id for raw in found}
-                mains = {main for raw in found if (main := self._learn(raw.payload)) and main not in listed}
-                found += self._documents([(main, form_type) for main in sorted(mains)])
-                fresh = [self._complete(raw) for raw in found]
-                fresh = [raw for raw in fresh if raw.updated_at is None or raw.updated_at >= since]
-                fresh.sort(key=lambda raw: (raw.updated_at or since, raw.document_id))
-                for at in range(0, len(fresh), PAGE):
-                    yield fresh[at : at + PAGE]
+            forms.setdefault(form_type, []).append(process)
+        for form_type, processes in forms.items():
+            moments: dict[str, datetime | None] = {}
+            for process in processes:
+                for ids in self._lists.slices(process, earliest, self._clock.now() + _MINUTE):
+                    self._process_of.update(dict.fromkeys(ids, process))
+                    for raw in self._standing(ids, form_type, process):
+                        if raw.updated_at is None or raw.updated_at >= since:
+                            moments[raw.document_id] = raw.updated_at
+            ordered = sorted(moments.items(), key=lambda item: (item[1] or since, item[0]))
+            for at in range(0, len(ordered), PAGE):
+                yield [
+                    RawDocument(
+                        identity, form_type, moment, {ID: identity, PROCESS: self._process_of[identity]}
+                    )
+                    for identity, moment in ordered[at : at + PAGE]
+                ]
+
+    def _standing(self, ids: Sequence[str], form_type: str, process: str) -> list[RawDocument]:
+        """Listed instances, and those that one of them cancels or changes, as they stand now.
+
+        Lists come newest first: what cancels an instance was created after it, so it is known before.
+        """
+        found = self._documents([(identity, form_type) for identity in ids])
+        listed = {raw.document_id for raw in found}
+        mains = {main for raw in found if (main := self._learn(raw.payload)) and main not in listed}
+        for main in mains:
+            self._process_of.setdefault(main, process)
+        found += self._documents([(main, form_type) for main in sorted(mains)])
+        return [self._complete(raw) for raw in found]
 
     def details(self, documents: Sequence[RawDocument]) -> Sequence[RawDocument]:
         """The documents as they are now, with what cancels or changes them. One that is gone comes back as deleted."""
