@@ -176,5 +176,5 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "voucherflow-airflow",
         "name": "Voucherflow",
         "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
-        "connection-types": [FEISHU, DINGTALK, HESI, KINGDEE, TRYTON, WEAVER, YONBIP],
+        "connection-types": [DINGTALK, FEISHU, HESI, KINGDEE, TRYTON, WEAVER, YONBIP],
     }
