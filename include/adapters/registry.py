@@ -12,6 +12,7 @@ from include.settings import Book, Source
 
 SOURCES = {
     "dingtalk": "include.adapters.oa.dingtalk:build_source",
+    "feishu": "include.adapters.oa.feishu:build_source",
     "hesi": "include.adapters.oa.hesi:build_source",
     "weaver": "include.adapters.oa.weaver:build_source",
 }

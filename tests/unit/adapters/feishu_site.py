@@ -91,6 +91,7 @@ def running() -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16
 
         def handle_any(self) -> None:
             parts = urlsplit(self.path)
