@@ -22,7 +22,10 @@ from include.emulators.weaver import APP_ID, Plan, open_world
 from include.emulators.weaver import running as running_weaver
 from include.settings import DEFAULT_CONFIG_DIR, Book, Ledger, load_settings
 from tests.airflow_home import ROOT, SETTINGS
+from tests.unit.adapters.feishu_site import SECRET as FEISHU_SECRET
+from tests.unit.adapters.feishu_site import running as running_feishu
 from voucherflow.hooks.base import endpoint_of, resolve
+from voucherflow.hooks.feishu import FeishuHook
 from voucherflow.hooks.hesi import HesiHook
 from voucherflow.hooks.kingdee import KingdeeHook
 from voucherflow.hooks.tryton import TrytonHook
@@ -114,6 +117,26 @@ def test_a_weaver_connection_is_tested_with_the_source_that_uses_it(
     assert not well
     assert "Login" in message
     assert APP_ID not in message
+
+
+def test_a_feishu_connection_is_tested_with_the_source_that_uses_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    for part in ("rules", "tables"):
+        shutil.copytree(DEFAULT_CONFIG_DIR / part / "acme", config / part / "acme")
+    shutil.copytree(DEFAULT_CONFIG_DIR / "examples" / "feishu", config, dirs_exist_ok=True)
+    monkeypatch.setenv("VOUCHERFLOW_CONFIG_DIR", str(config))
+    with running_feishu() as site:
+        fields = {"conn_type": "feishu", "host": site.url, "login": "cli_1"}
+        _set(monkeypatch, "form", password=FEISHU_SECRET, **fields)
+        well, message = FeishuHook("form").test_connection()
+        assert well, message
+        _set(monkeypatch, "form", password="not-the-secret", **fields)
+        well, message = FeishuHook("form").test_connection()
+    assert not well
+    assert "App Secret" in message
+    assert "not-the-secret" not in message
 
 
 def test_a_kingdee_connection_without_a_book_that_uses_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
