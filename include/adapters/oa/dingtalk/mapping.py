@@ -7,6 +7,7 @@ approved instances that cancel (REVOKE) or change (MODIFY) it, each as {"process
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from include.adapters.oa.dingtalk.client import Json
 from include.adapters.oa.forms import FieldValue, FormInstance, Row
 from include.adapters.oa.forms.instance import AGREE, REJECT, RETRACT, SUBMIT
 from include.adapters.oa.forms.moments import read_moment
+from include.adapters.oa.reading import clean_text, usable_id
 from include.domain.document import ApprovalStep, DocumentStatus, digest
 from include.domain.problems import Problem, ProblemOwner
 
@@ -30,6 +32,7 @@ REVOKE, MODIFY = "REVOKE", "MODIFY"
 _JSON_LENGTH = 4_000_000
 _LISTS = frozenset({"DDMultiSelectField", "RelateField", "DDPhotoField", "DDAttachment", "InnerContactField"})
 """Components whose value may be a JSON list in text."""
+_SUBMITTED_BY = re.compile(r"(.{1,64}?)提交的")
 _MINUTE_US = 60_000_000
 _FILES = frozenset({"DDPhotoField", "DDAttachment"})
 _ACTIONS = {"START_PROCESS_INSTANCE": SUBMIT, "TERMINATE_PROCESS_INSTANCE": RETRACT}
@@ -80,6 +83,20 @@ def instance_of(payload: Mapping[str, Any], zone: ZoneInfo, main_key: str) -> Fo
 def is_approved(detail: Mapping[str, Any]) -> bool:
     """A refused instance is COMPLETED too: the result tells."""
     return detail.get("status") == "COMPLETED" and _text(detail.get("result")).lower() == "agree"
+
+
+def has_ended(detail: Mapping[str, Any]) -> bool:
+    """Whether nothing can happen to an instance itself any more."""
+    return _text(detail.get("status")) in {"COMPLETED", "TERMINATED", "CANCELED"}
+
+
+def originator_of(detail: Mapping[str, Any]) -> tuple[str, str]:
+    """(userId, name) of who has begun an instance, "" where it does not say. The name is in the title alone, if at all:
+    RECALL, `某某提交的…`; else the id stands for it.
+    """
+    who = usable_id(detail.get("originatorUserId"))
+    named = _SUBMITTED_BY.match(_text(detail.get("title")))
+    return who, clean_text(named[1]) if named else who
 
 
 def action_of(detail: Mapping[str, Any]) -> str:

@@ -20,9 +20,11 @@ from include.adapters.oa.dingtalk.mapping import (
     REVOKE,
     action_of,
     changed_at,
+    has_ended,
     instance_of,
     is_approved,
     object_of,
+    originator_of,
 )
 from include.adapters.oa.dingtalk.options import DingTalkOptions
 from include.adapters.oa.dingtalk.write_back import CommentWriter
@@ -62,6 +64,8 @@ class DingTalkSource:
         self._lists = Lists(client, options, clock)
         self._process_of: dict[str, str] = {}
         self._attached: dict[str, dict[str, Json]] = {}
+        self._ended: dict[str, datetime] = {}
+        self._people: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"DingTalkSource({self.name!r}, {self._client!r})"
@@ -73,8 +77,18 @@ class DingTalkSource:
     # -- reading -------------------------------------------------------------------------------------
 
     def master_data(self) -> Iterator[MasterRecord]:
-        """What the mapping files define: approvals show people and departments by id only where a form names them."""
-        yield from mapped_records(self._source.mappings)
+        """What the mapping files define, and whoever has begun an instance since the source's start."""
+        for form_type, process in self._processes():
+            for ids in self._lists.slices(process, self._start, self._clock.now() + _MINUTE):
+                self._process_of.update(dict.fromkeys(ids, process))
+                self._standing(ids, form_type, process)
+        yield from self._master()
+
+    def _master(self) -> list[MasterRecord]:
+        mapped = mapped_records(self._source.mappings)
+        defined = {(record.kind, record.id) for record in mapped}
+        people = [MasterRecord("staff", identity, "", name) for identity, name in self._people.items()]
+        return [*mapped, *(record for record in people if (record.kind, record.id) not in defined)]
 
     def changes(self, since: datetime) -> Iterator[Sequence[RawDocument]]:
         """Pages per form, within one the oldest change first; their forms are left to `details`.
@@ -91,9 +105,10 @@ class DingTalkSource:
             for process in processes:
                 for ids in self._lists.slices(process, earliest, self._clock.now() + _MINUTE):
                     self._process_of.update(dict.fromkeys(ids, process))
-                    for raw in self._standing(ids, form_type, process):
-                        if raw.updated_at is None or raw.updated_at >= since:
-                            moments[raw.document_id] = raw.updated_at
+                    standing = self._standing(ids, form_type, process)
+                    moments |= {
+                        i: moment for i, moment in standing.items() if moment is None or moment >= since
+                    }
             ordered = sorted(moments.items(), key=lambda item: (item[1] or since, item[0]))
             for at in range(0, len(ordered), PAGE):
                 yield [
@@ -103,18 +118,26 @@ class DingTalkSource:
                     for identity, moment in ordered[at : at + PAGE]
                 ]
 
-    def _standing(self, ids: Sequence[str], form_type: str, process: str) -> list[RawDocument]:
-        """Listed instances, and those that one of them cancels or changes, as they stand now.
+    def _standing(self, ids: Sequence[str], form_type: str, process: str) -> dict[str, datetime | None]:
+        """When listed instances, and those that one of them cancels or changes, last changed.
 
-        Lists come newest first: what cancels an instance was created after it, so it is known before.
+        Lists come newest first: what cancels an instance was created after it, so it is known before. One that has
+        ended is not read again by this process.
         """
-        found = self._documents([(identity, form_type) for identity in ids])
-        listed = {raw.document_id for raw in found}
-        mains = {main for raw in found if (main := self._learn(raw.payload)) and main not in listed}
+        found = self._documents([(identity, form_type) for identity in ids if identity not in self._ended])
+        read = {raw.document_id for raw in found}
+        mains = {main for raw in found if (main := self._learn(raw.payload)) and main not in read}
         for main in mains:
             self._process_of.setdefault(main, process)
         found += self._documents([(main, form_type) for main in sorted(mains)])
-        return [self._complete(raw) for raw in found]
+        moments: dict[str, datetime | None] = {
+            identity: self._ended[identity] for identity in ids if identity in self._ended
+        }
+        for raw in map(self._complete, found):
+            moments[raw.document_id] = raw.updated_at
+            if has_ended(object_of(raw.payload.get(INSTANCE))) and raw.updated_at is not None:
+                self._ended[raw.document_id] = raw.updated_at
+        return moments
 
     def details(self, documents: Sequence[RawDocument]) -> Sequence[RawDocument]:
         """The documents as they are now, with what cancels or changes them. One that is gone comes back as deleted."""
@@ -151,7 +174,7 @@ class DingTalkSource:
     def to_documents(self, documents: Sequence[RawDocument]) -> Sequence[MappedDocument]:
         """The canonical documents, by the source's mapping files. Reads nothing."""
         forms = [self._form(raw.payload) for raw in documents]
-        directory = Directory(mapped_records(self._source.mappings))
+        directory = Directory(self._master())
         absent = {
             template: absent_fields([form for form in forms if form.template in mapping.templates], mapping)
             for mapping in self._source.mappings
@@ -224,6 +247,9 @@ class DingTalkSource:
         )
         payload: Json = {ID: identity, PROCESS: process}
         payload |= {IS_GONE: True} if detail is None else {INSTANCE: detail}
+        who, name = originator_of(detail or {})
+        if who:
+            self._people[who] = name
         return RawDocument(identity, form_type, changed_at(payload, self._zone), payload)
 
     def _learn(self, payload: object) -> str:
