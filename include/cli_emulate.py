@@ -191,3 +191,38 @@ def emulate_nc(
         raise FixConfig(str(error)) from error
     except OSError as error:
         raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("yonbip")
+def emulate_yonbip(
+    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """用友 YonBIP 仿真租户；appSecret 取自 VOUCHERFLOW_YONBIP_APP_SECRET，未设则随机 / an emulated YonBIP tenant."""
+    from include.emulators.ledger_schema import read_seed
+    from include.emulators.yonbip import Credentials, Options, company, serve
+
+    secret = os.environ.get("VOUCHERFLOW_YONBIP_APP_SECRET") or secrets.token_urlsafe(24)
+    mine = Credentials(app_secret=secret)
+    shown = "" if os.environ.get("VOUCHERFLOW_YONBIP_APP_SECRET") else f"  appSecret {secret}"
+    typer.echo(f"tenant {mine.tenant_id}  appKey {mine.app_key}{shown}  maker {mine.maker}")
+    try:
+        serve(
+            data,
+            host=host,
+            port=port,
+            seed=read_seed(seed, company()) if seed else None,
+            credentials=mine,
+            options=Options().changed(json.loads(options)),
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (ValueError, sqlite3.DatabaseError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error

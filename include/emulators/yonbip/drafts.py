@@ -138,8 +138,15 @@ def _line(number: int, entry: Json, own: str, books: Books, options: Options) ->
         dimensions=_auxiliaries(here, entry, options),
         currency=currency,
         amount_for=amounts["debitOriginal"] + amounts["creditOriginal"],
-        rate=text(entry, "rateOrg") or "1",
+        rate=_rate(here, entry),
     )
+
+
+def _rate(here: str, entry: Json) -> str:
+    given = text(entry, "rateOrg") or "1"
+    if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", given):
+        raise BadVoucherError(f"{here}汇率{given[:40]}不正确")
+    return given
 
 
 def _money(here: str, entry: Json, name: str, scale: int, options: Options) -> int:

@@ -12,6 +12,7 @@ from include.emulators.yonbip.options import Options
 
 Json = dict[str, Any]
 VOID = "05"
+AMOUNTS = ("debitOriginal", "debitOrg", "creditOriginal", "creditOrg")
 
 
 def status_of(voucher: Voucher) -> str:
@@ -78,14 +79,7 @@ class Records:
                 "description": line.summary,
                 "accSubjectObj": self._account(voucher, line),
                 "currencyObj": {"code": line.currency},
-                **{
-                    camel: amount
-                    for camel, amount in zip(
-                        ("debitOriginal", "debitOrg", "creditOriginal", "creditOrg"),
-                        self._amounts(voucher, line),
-                        strict=True,
-                    )
-                },
+                **dict(zip(AMOUNTS, self._amounts(voucher, line), strict=True)),
                 "clientAuxiliary": self._auxiliaries(line),
             }
             for number, line in enumerate(voucher.lines, start=1)
@@ -155,8 +149,8 @@ class Records:
         return {
             "id": f"type-{voucher.word}",
             "code": voucher.word,
-            "name": f"{name}账凭证",
-            "voucherstr": name,
+            "name": name,
+            "voucherstr": name[:1],
         }
 
     def _name(self, voucher: Voucher) -> str:

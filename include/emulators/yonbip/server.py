@@ -18,7 +18,7 @@ from include.emulators.yonbip.platform import Credentials
 
 ADMIN_KEY = "emulator-admin"
 BOOK = "001"
-WORDS = [["1", "记"], ["2", "收"], ["3", "付"], ["4", "转"]]
+WORDS = [["1", "记账凭证"], ["2", "收款凭证"], ["3", "付款凭证"], ["4", "转账凭证"]]
 
 
 def company() -> dict[str, Any]:
