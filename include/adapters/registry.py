@@ -18,6 +18,7 @@ SOURCES = {
 }
 LEDGERS = {
     "kingdee": "include.adapters.ledger.kingdee:build_ledger",
+    "nc": "include.adapters.ledger.nc:build_ledger",
     "tryton": "include.adapters.ledger.tryton:build_ledger",
     "yonbip": "include.adapters.ledger.yonbip:build_ledger",
 }

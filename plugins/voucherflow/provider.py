@@ -170,11 +170,35 @@ YONBIP = {
 }
 
 
+NC = {
+    "connection-type": "nc",
+    "hook-class-name": "voucherflow.hooks.nc.NcHook",
+    "hook-name": "用友 NC 外部交换平台",
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema", "port", "login", "password"],
+        "relabeling": {"host": "地址 URL"},
+        "placeholders": {"host": "https://nc.example.com:8080"},
+    },
+    "conn-fields": {
+        "view_user": {
+            "label": "视图用户 view user",
+            "description": "只读视图的用户 / of the site's read-only views",
+            "schema": {"type": ["string", "null"]},
+        },
+        "view_password": {
+            "label": "视图口令 view password",
+            "description": "只读视图的口令 / of the site's read-only views",
+            "schema": {"type": ["string", "null"], "format": "password"},
+        },
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, in the form of Airflow's provider_info.schema.json."""
     return {
         "package-name": "voucherflow-airflow",
         "name": "Voucherflow",
         "description": "OA 单据到会计凭证 / approved documents to accounting vouchers",
-        "connection-types": [DINGTALK, FEISHU, HESI, KINGDEE, TRYTON, WEAVER, YONBIP],
+        "connection-types": [DINGTALK, FEISHU, HESI, KINGDEE, NC, TRYTON, WEAVER, YONBIP],
     }
