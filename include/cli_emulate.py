@@ -226,3 +226,71 @@ def emulate_yonbip(
         raise FixConfig(str(error)) from error
     except OSError as error:
         raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("dingtalk")
+def emulate_dingtalk(
+    data: Annotated[Path, typer.Option(help="数据文件，不存在则新建 / data file, made if missing")],
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    documents: int = 100,
+    seed: int = 1,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """钉钉审批仿真服务；密钥取自 VOUCHERFLOW_DINGTALK_APP_SECRET，未设则随机 / emulated DingTalk approvals."""
+    from include.emulators.dingtalk import APP_KEY, Options, Plan, serve
+
+    secret = os.environ.get("VOUCHERFLOW_DINGTALK_APP_SECRET") or secrets.token_urlsafe(24)
+    shown = "" if os.environ.get("VOUCHERFLOW_DINGTALK_APP_SECRET") else f"  appSecret {secret}"
+    typer.echo(f"appKey {APP_KEY}{shown}")
+    try:
+        serve(
+            data,
+            host=host,
+            port=port,
+            plan=Plan(documents, seed),
+            options=Options().changed(json.loads(options)),
+            app_secret=secret,
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (ValueError, sqlite3.DatabaseError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+
+
+@emulate_app.command("feishu")
+def emulate_feishu(
+    data: Annotated[
+        Path | None, typer.Option(help="SQLite 数据文件，缺省在内存 / data file, by default memory")
+    ] = None,
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
+    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 300,
+    seed: int = 1,
+    options: Annotated[
+        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+    ] = "{}",
+) -> None:
+    """飞书审批仿真服务；密钥取自 VOUCHERFLOW_FEISHU_SECRET，未设则随机 / emulated Feishu approvals."""
+    from include.emulators.feishu import APP_ID, EmulatorError, Options, Plan, open_world, serve
+
+    secret = os.environ.get("VOUCHERFLOW_FEISHU_SECRET") or secrets.token_urlsafe(24)
+    shown = "" if os.environ.get("VOUCHERFLOW_FEISHU_SECRET") else f"  app secret {secret}"
+    typer.echo(f"app_id {APP_ID}{shown}")
+    try:
+        serve(
+            open_world(Plan(documents=documents, seed=seed), Options().changed(json.loads(options)), data),
+            host=host,
+            port=port,
+            app_secret=secret,
+            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            on_ready=typer.echo,
+        )
+    except (EmulatorError, ValueError) as error:
+        raise FixConfig(str(error)) from error
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
