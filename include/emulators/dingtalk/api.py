@@ -30,6 +30,19 @@ def wrong(message: str) -> RefusedError:
     return RefusedError("invalidParameter", message)
 
 
+def _check_window(body: Mapping[str, Any], now: int) -> None:
+    """Raises RefusedError for an unknown process or a window outside the limits."""
+    code, start, end = body.get("processCode"), body.get("startTime"), body.get("endTime", now)
+    if code not in NAMES:
+        raise wrong("processCode不存在")
+    if type(start) is not int or type(end) is not int or end < start:
+        raise wrong("startTime、endTime须为毫秒，且startTime不大于endTime")
+    if end - start > MAX_SPAN_MS:
+        raise wrong("时间跨度不能超过120天")
+    if now - start > MAX_AGE_MS:
+        raise wrong("startTime不能早于365天前")
+
+
 class Api:
     """One app's view of the tenant. Every call runs inside the caller's transaction."""
 
@@ -54,17 +67,10 @@ class Api:
 
     def ids(self, body: Mapping[str, Any], now: int) -> Json:
         """Ids by creation time, from startTime up to endTime, both included."""
-        code, start, end = body.get("processCode"), body.get("startTime"), body.get("endTime", now)
+        _check_window(body, now)
+        code, start, end = body["processCode"], body["startTime"], body.get("endTime", now)
         size, token = body.get("maxResults", MAX_RESULTS), body.get("nextToken", 0)
         statuses, users = body.get("statuses") or [], body.get("userIds") or []
-        if code not in NAMES:
-            raise wrong("processCode不存在")
-        if type(start) is not int or type(end) is not int or end < start:
-            raise wrong("startTime、endTime须为毫秒，且startTime不大于endTime")
-        if end - start > MAX_SPAN_MS:
-            raise wrong("时间跨度不能超过120天")
-        if now - start > MAX_AGE_MS:
-            raise wrong("startTime不能早于365天前")
         if type(size) is not int or not 1 <= size <= MAX_RESULTS:
             raise wrong("maxResults须为1至20")
         if (
