@@ -150,3 +150,15 @@ def test_reads_that_fail_are_no_absence(tenant: Tenant) -> None:
     gateway = ready(tenant)
     with tenant.fault("truncate", "queryVouchers"), pytest.raises(RetryLater):
         gateway.find([voucher()])
+
+
+def test_the_key_may_stand_in_the_external_id_where_the_list_shows_it(tenant: Tenant) -> None:
+    gateway, ours = ready(tenant, key_field="externalSourceDataId"), voucher()
+    assert post(gateway, ours) == [PostingOutcome.CREATED]
+    with pytest.raises(FixConfig, match="description"):
+        gateway.find([ours])
+    tenant.admin("options", list_shows=["externalSourceDataId"])
+    try:
+        assert only(gateway, ours).key == ours.key
+    finally:
+        tenant.admin("options", list_shows=[])
