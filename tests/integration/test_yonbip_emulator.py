@@ -228,6 +228,8 @@ def test_lists_want_periods_and_small_pages(tenant: Caller) -> None:
     tenant.call(SAVE, voucher())
     assert tenant.call(LIST, {"accbookCode": "001"})["data"]["recordCount"] == 0
     assert tenant.call(LIST, FEBRUARY | {"pager": {"pageSize": 1001}})["code"] == "404"
+    for index in (0, -1, "x", "9" * 5000):
+        assert tenant.call(LIST, FEBRUARY | {"pager": {"pageIndex": index}})["code"] == "404"
     whole = tenant.call(LIST, FEBRUARY)["data"]["recordCount"]
     last = tenant.call(LIST, FEBRUARY | {"pager": {"pageIndex": whole + 1, "pageSize": 1}})["data"]
     assert (last["recordCount"], last["recordList"]) == (whole, [])

@@ -294,7 +294,7 @@ def _resubmit_key(body: Json) -> str:
 
 def _natural(body: Any, name: str, default: int) -> int:
     value = text(body, name) or str(default)
-    if not (value.isascii() and value.isdecimal()) or not 0 < int(value[:10]) < 10**9:
+    if not (value.isascii() and value.isdecimal()) or len(value) > 9 or int(value) == 0:
         raise BadVoucherError(f"{name}的值{value[:40]}不正确")
     return int(value)
 
