@@ -141,16 +141,16 @@ def test_completed_alone_is_no_approval(
     assert documents(made(), NOW - timedelta(days=1))["i1"].status is expected
 
 
-@pytest.mark.parametrize("main_is_named", [True, False])
-def test_a_revoked_document_is_void(platform: Platform, made: Any, main_is_named: bool) -> None:
+@pytest.mark.parametrize("main", ["i1", ["i1"], ""])
+def test_a_revoked_document_is_void(platform: Platform, made: Any, main: Any) -> None:
     original = platform.add("i1", NOW - timedelta(days=60))
     revoke = platform.add("r1", NOW - timedelta(hours=5), bizAction="REVOKE")
-    if main_is_named:
-        revoke["mainProcessInstanceId"] = "i1"
+    if main:
+        revoke["mainProcessInstanceId"] = main
     else:
         original["attachedProcessInstanceIds"] = ["r1"]
     source = made()
-    (again,) = source.details([RawDocument("i1", "expense", None, {})]) if not main_is_named else (None,)
+    (again,) = source.details([RawDocument("i1", "expense", None, {})]) if not main else (None,)
     found = documents(source, NOW - timedelta(days=1))
     if again is not None:
         found["i1"] = source.to_documents([again])[0].document

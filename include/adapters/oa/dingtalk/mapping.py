@@ -51,7 +51,7 @@ def instance_of(payload: Mapping[str, Any], zone: ZoneInfo, main_key: str) -> Fo
     steps = steps_of(own, zone)
     if current is not own:
         steps = (*steps, *steps_of(current, zone))
-    is_linked = action_of(own) not in {REVOKE, MODIFY} or bool(_text(own.get(main_key)))
+    is_linked = action_of(own) not in {REVOKE, MODIFY} or bool(main_of(own, main_key))
     status = _status(payload, own, is_revoked=is_revoked, is_linked=is_linked)
     components = components_of(current)
     fields = {name: _value(item) for name, item in _named(components)}
@@ -83,6 +83,12 @@ def instance_of(payload: Mapping[str, Any], zone: ZoneInfo, main_key: str) -> Fo
 def is_approved(detail: Mapping[str, Any]) -> bool:
     """A refused instance is COMPLETED too: the result tells."""
     return detail.get("status") == "COMPLETED" and _text(detail.get("result")).lower() == "agree"
+
+
+def main_of(detail: Mapping[str, Any], main_key: str) -> str:
+    """The id of the instance that a REVOKE or MODIFY concerns: text, or a list of one; else ""."""
+    named = detail.get(main_key)
+    return usable_id(named[0] if isinstance(named, list) and len(named) == 1 else named)
 
 
 def has_ended(detail: Mapping[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from include.adapters.oa.dingtalk.mapping import (
     has_ended,
     instance_of,
     is_approved,
+    main_of,
     object_of,
     originator_of,
 )
@@ -256,7 +257,7 @@ class DingTalkSource:
         """Remember an approved instance that cancels or changes another; gives that one's id, else ""."""
         found = object_of(payload)
         detail = object_of(found.get(INSTANCE))
-        main = usable_id(detail.get(self._options.main_key))
+        main = main_of(detail, self._options.main_key)
         if action_of(detail) not in {REVOKE, MODIFY} or not main or not is_approved(detail):
             return ""
         self._attached.setdefault(main, {})[str(found.get(ID))] = detail
