@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def tenant() -> Iterator[Tenant]:
     options = Options(list_per_minute=0, calls_per_minute=0, calls_per_second=0)
     with running(open_world(Plan(documents=40, seed=5), options)) as url:
         made = Tenant(url)
-        with made.http, made.admin:
+        with contextlib.closing(made.http), contextlib.closing(made.admin):
             yield made
 
 
