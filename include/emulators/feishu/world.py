@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from include.emulators.feishu.forms import NAMES, department_id, open_id, user_id
-from include.emulators.feishu.generate import Generator, Paper, Plan
+from include.emulators.feishu.generate import FATES, Generator, Paper, Plan
 from include.emulators.feishu.options import EmulatorError, Options
 from include.emulators.feishu.store import Store
 from include.emulators.weaver.clock import day_text, moment
@@ -121,6 +121,12 @@ class World:
 
     def add(self, count: int, fate: str | None, kind: str | None) -> list[str]:
         """New documents, created now; a `fate` happens at once. Returns their codes."""
+        known = {name for name, _ in FATES}
+        if (fate is not None and fate not in known) or kind not in {None, "expense", "loan"}:
+            raise EmulatorError(
+                f"fate 可用 {', '.join(sorted(known))}，kind 可用 expense、loan / "
+                f"fate {fate!r} or kind {kind!r} is unknown"
+            )
         found = self.store.row("SELECT max(number) AS last FROM instance")
         first, codes, now = int((found and found["last"]) or 0) + 1, [], self.store.now_ms()
         for number in range(first, first + count):
