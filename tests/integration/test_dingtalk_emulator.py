@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,8 @@ class Tenant:
 
     def query(self, **body: Any) -> httpx.Response:
         now = self.now()
-        return self.http.post(
-            QUERY, json={"processCode": EXPENSE, "startTime": now - 100 * DAY, "endTime": now} | body
-        )
+        whole = {"processCode": EXPENSE, "startTime": now - 100 * DAY, "endTime": now} | body
+        return self.http.post(QUERY, content=json.dumps(whole))
 
     def ids(self, **body: Any) -> list[str]:
         found: list[str] = []
@@ -79,14 +79,14 @@ def test_pages_give_every_instance_once_and_its_lines_add_up(tenant: Tenant) -> 
     for name in ids:
         values = {item["bizAlias"]: item["value"] for item in tenant.detail(name)["formComponentValues"]}
         rows = [{cell["bizAlias"]: cell["value"] for cell in row} for row in json.loads(values["lines"])]
-        minor = [round(float(row["amount"].replace(",", "")) * 100) for row in rows]
+        minor = [int(Decimal(row["amount"].replace(",", "")) * 100) for row in rows]
         assert minor == [line["amount"] for line in truth[name]["lines"]]
 
 
 @pytest.mark.parametrize(
     "body",
     [{"maxResults": 21}, {"startTime": 0}, {"startTime": 1, "endTime": 1 + 121 * DAY}, {"userIds": ["u"] * 11},
-     {"nextToken": 10_000}, {"nextToken": "x"}, {"statuses": ["DONE"]}, {"processCode": "none"}],
+     {"nextToken": 10_000}, {"nextToken": "x"}, {"statuses": ["DONE"]}, {"processCode": "none"}, {"processCode": []}, {"userIds": ["\ud800"]}, {"startTime": 1 << 70, "endTime": 1 << 70}],
 )  # fmt: skip
 def test_limits_of_the_list(tenant: Tenant, body: Any) -> None:
     answer = tenant.query(**body)
@@ -101,6 +101,20 @@ def test_a_revocation_names_the_approved_instance(tenant: Tenant) -> None:
     assert (shown["bizAction"], shown["mainProcessInstanceId"]) == ("REVOKE", name)
     assert tenant.detail(name)["result"] == "agree"
     assert tenant.admin("truth")[name]["verdict"] == "revoked"
+
+
+@pytest.mark.parametrize("paging", ["offset", "keyset"])
+def test_an_instance_that_ends_between_pages_moves_the_rest_only_by_position(
+    tenant: Tenant, paging: str
+) -> None:
+    tenant.admin("options", {"paging": paging})
+    made = tenant.admin("documents", {"count": 3, "fate": "running"})["ids"]
+    whole = tenant.ids(statuses=["RUNNING"])
+    first = tenant.query(statuses=["RUNNING"], maxResults=1).json()["result"]
+    tenant.admin("documents", {"id": first["list"][0], "action": "approve"})
+    second = tenant.query(statuses=["RUNNING"], maxResults=1, nextToken=first["nextToken"]).json()["result"]
+    assert set(made) <= set(whole)
+    assert second["list"] == [whole[2 if paging == "offset" else 1]]
 
 
 def test_comments_and_faults(tenant: Tenant) -> None:

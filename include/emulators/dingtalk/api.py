@@ -33,7 +33,7 @@ def wrong(message: str) -> RefusedError:
 def _check_window(body: Mapping[str, Any], now: int) -> None:
     """Raises RefusedError for an unknown process or a window outside the limits."""
     code, start, end = body.get("processCode"), body.get("startTime"), body.get("endTime", now)
-    if code not in NAMES:
+    if not isinstance(code, str) or code not in NAMES:
         raise wrong("processCode不存在")
     if type(start) is not int or type(end) is not int or end < start:
         raise wrong("startTime、endTime须为毫秒，且startTime不大于endTime")

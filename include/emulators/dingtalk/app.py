@@ -72,13 +72,17 @@ class Site:
                 return JSONResponse(call(given, now))
         except RefusedError as error:
             return refusal(error)
+        except (UnicodeError, OverflowError):
+            # Half a surrogate pair, or a number beyond 64 bits: JSON can spell them and no database can keep them.
+            return refusal(wrong("参数取值不合法"))
 
     def _admin(self, request: Request, body: bytes) -> Response:
-        work = {
+        controls: Mapping[str, Callable[[Json], Any]] = {
             "faults": self._faults, "options": self._options, "clock": self._clock, "documents": self._documents,
             "sessions/end": self._end_sessions, "counts": lambda _: {"calls": self.plan.calls, "befallen": self.plan.befallen},
             "truth": lambda _: self.world.truth(), "export": lambda _: self.world.export(),
-        }.get(request.url.path.removeprefix(ADMIN))  # fmt: skip
+        }  # fmt: skip
+        work = controls.get(request.url.path.removeprefix(ADMIN))
         if work is None:
             return JSONResponse({"error": "没有这个控制 / no such control"}, 404)
         try:
