@@ -101,7 +101,8 @@ class NcGateway:
             )
 
     def find(self, vouchers: Sequence[Voucher]) -> Mapping[VoucherKey, Sequence[LedgerVoucher]]:
-        references, found = self._known(), {}
+        references = self._known()
+        found: dict[VoucherKey, list[LedgerVoucher]] = {}
         for key in dict.fromkeys(voucher.key for voucher in vouchers):
             query = {"book": self._options.book, "external_id": str(key)}
             rows = (row for page in pages(self._client, "vouchers", query, "pk_voucher") for row in page)
@@ -112,7 +113,8 @@ class NcGateway:
 
     def numbers(self, ledger_ids: Sequence[str]) -> Mapping[str, str]:
         """Read from the periods, the newest first, until all are found: the view knows no look-up by NC's own key."""
-        wanted, found = set(ledger_ids), {}
+        wanted = set(ledger_ids)
+        found: dict[str, str] = {}
         for period in reversed(self._known().periods):
             if not wanted - found.keys():
                 break
