@@ -101,6 +101,9 @@ def test_a_revocation_names_the_approved_instance(tenant: Tenant) -> None:
     assert (shown["bizAction"], shown["mainProcessInstanceId"]) == ("REVOKE", name)
     assert tenant.detail(name)["result"] == "agree"
     assert tenant.admin("truth")[name]["verdict"] == "revoked"
+    tenant.admin("options", {"revoke_link": "attachedProcessInstanceIds"})
+    assert tenant.detail(name)["attachedProcessInstanceIds"] == [later]
+    tenant.admin("options", {"revoke_link": "mainProcessInstanceId"})
 
 
 @pytest.mark.parametrize("paging", ["offset", "keyset"])

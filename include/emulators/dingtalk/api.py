@@ -140,8 +140,11 @@ class Api:
         if row["finish_ms"] is not None:
             value["finishTime"] = stamp(row["finish_ms"])
         link = self.options.revoke_link
-        if row["main_id"] and link != "none":
-            value[link] = [row["main_id"]] if link.endswith("Ids") else row["main_id"]
+        if link == "mainProcessInstanceId" and row["main_id"]:
+            value[link] = row["main_id"]
+        elif link == "attachedProcessInstanceIds":
+            later = "SELECT id FROM instance WHERE main_id = ? ORDER BY create_ms, id"
+            value[link] = [found[0] for found in self.world.db.execute(later, (row["id"],))]
         return {"result": value, "success": True}
 
     def _shown(self, item: Json) -> Json:

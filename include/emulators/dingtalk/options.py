@@ -25,7 +25,8 @@ class Options:
         paging: `offset`: nextToken is a position, so an instance that leaves the filter moves the rest up;
             `keyset`: it names the last instance given.
         table_shape: `grid`: rows of components; `rowValue`: rows as {"rowNumber", "rowValue": [{"key", …}]}.
-        revoke_link: the field of a REVOKE or MODIFY instance that names the approved one.
+        revoke_link: `mainProcessInstanceId` of a REVOKE or MODIFY instance names the approved one;
+            `attachedProcessInstanceIds` of the approved one names those.
     """
 
     token_path: str = "/v1.0/oauth2/accessToken"  # noqa: S105  (a path)
