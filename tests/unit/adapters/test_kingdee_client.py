@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import pytest
 
 from include.adapters.ledger.kingdee.client import KingdeeClient
+from include.conformance.subject import timeless_limiter
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, OutcomeUnknown, RetryLater
 from include.pace import Refused
-from include.conformance.subject import timeless_limiter
 
 CONNECTION = {"acct_id": "5f0e", "app_id": "204399_" + "a" * 32}
 GATEWAY = {"errcode": 4006, "description_cn": "过期"}

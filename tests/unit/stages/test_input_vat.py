@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from include.conformance.source.hesi import EmulatedTime, connected, make_world
 from include.emulators.hesi.world import World
 from include.rules import load_rules
 from include.stages.context import StageContext
 from include.stages.extract import extract
 from include.stages.generate import generate
 from include.store import tables as t
-from include.conformance.source.hesi import EmulatedTime, connected, make_world
 from tests.fakes.ledger import FakeLedger
 from tests.unit.stages.conftest import MakeContext
 from tests.unit.stages.flow import ALL, accept_all
