@@ -13,12 +13,17 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from sqlalchemy import Engine, make_url, text
 
 from include.store.engine import open_engine
 from include.store.migrate import upgrade
 from include.store.store import Store, assemble
 from tests.contract.tryton_server import set_up
+
+# No test asserts how long it takes, on whatever machine it runs.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 BACKENDS = ("sqlite", "postgresql")
 _numbers = itertools.count(1)

@@ -223,7 +223,7 @@ def half_up(value: Fraction) -> int:
 
 
 Claim = tuple[list[Row], list[Row]]
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=25, deadline=None)
 
 
 def a_claim(random: Random) -> Claim:
