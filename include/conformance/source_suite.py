@@ -208,7 +208,7 @@ class SourceSuite:
     def test_counts_are_by_creation_and_do_not_move_with_edits(self, oa: SourceUnderTest) -> None:
         created = sorted(
             item.document.created_at
-            for item in oa.source.to_documents(read_all(oa.source, oa.since))
+            for item in oa.source.to_documents(oa.source.details(read_all(oa.source, oa.since)))
             if item.document.created_at
         )
         until = created[len(created) // 2]

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from include.pace import Limiter
+from include.ports import SystemClock
 
 
 def unsupported(reason: str) -> NoReturn:
@@ -25,3 +26,15 @@ def timeless_limiter() -> Limiter:
         now[0] += seconds
 
     return Limiter(monotonic=lambda: now[0], sleep=sleep, jitter=lambda: 0.0)
+
+
+class HastyClock(SystemClock):
+    """Waits a hundredth of what it is told; how long in all is remembered."""
+
+    def __init__(self) -> None:
+        self.asked_s = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Wait a little."""
+        self.asked_s += seconds
+        SystemClock.sleep(self, seconds / 100)

@@ -15,7 +15,7 @@ import requests
 
 from include.adapters.oa.weaver import WeaverSource, build_source
 from include.conformance.source_suite import LONG_AGO, Known, SourceUnderTest
-from include.conformance.subject import unsupported
+from include.conformance.subject import HastyClock, unsupported
 from include.connections import Endpoint
 from include.domain.document import DocumentStatus
 from include.emulators.weaver import (
@@ -31,24 +31,13 @@ from include.emulators.weaver import (
 from include.emulators.weaver.changes import add, apply
 from include.emulators.weaver.forms import EXPENSE, LOAN
 from include.form_mappings import read_mappings
-from include.ports import RawDocument, SystemClock
+from include.ports import RawDocument
 from include.settings import Source
 
 MAPPINGS = Path(__file__).parents[2] / "config" / "examples" / "weaver" / "mappings" / "weaver"
 WORKFLOWS = {"expense": EXPENSE, "loan": LOAN}
 INTERFACES = ("soap", "rest")
 WRONG = "wrong-app-id-7"
-
-
-class HastyClock(SystemClock):
-    """Waits a hundredth of what it is told; how long in all is remembered."""
-
-    def __init__(self) -> None:
-        self.asked_s = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.asked_s += seconds
-        SystemClock.sleep(self, seconds / 100)
 
 
 @dataclass
