@@ -39,7 +39,7 @@ class Gone(FixData):
     """DingTalk says that there is no such thing."""
 
 
-class _TokenRefused(VoucherflowError):
+class _TokenRefused(FixConfig):
     """The token is not taken (any more); nothing was done."""
 
 
