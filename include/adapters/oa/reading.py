@@ -184,7 +184,9 @@ class Reader:
             currency_decimals(code if isinstance(code, str) and len(code) == 3 else "")
         except AmountError:
             fault = AmountError("unknown_currency", code)
-            self.amount_fault(fault, where, label, shown(code), line_no, cause=f"currency:{str(code)[:16]}")
+            self.amount_fault(
+                fault, where, label, shown(code), line_no, cause=f"currency:{clean_text(str(code))[:16]}"
+            )
             return None
         return str(code)
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from include.adapters.oa import reading
-from include.adapters.oa.reading import ID_LENGTH, SHOWN, Label, shown
+from include.adapters.oa.reading import ID_LENGTH, SHOWN, Label, clean_text, shown
 from include.adapters.oa.times import END_OF_TIME_MS, MAX_MS, epoch_ms, to_moment
 from include.domain.money import AmountError
 from include.domain.problems import ProblemOwner
@@ -149,7 +149,7 @@ class Reader(reading.Reader):
             "the company's home currency or functional_currency",
             line_no=line_no,
             owner=ProblemOwner.ENGINEER,
-            cause=f"home_currency:{str(code)[:16]}",
+            cause=f"home_currency:{clean_text(str(code))[:16]}",
         )
         return False
 
