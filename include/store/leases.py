@@ -7,8 +7,10 @@ import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from include.domain.errors import LeaseLost
 from include.ports import Clock
@@ -50,24 +52,23 @@ class Leases:
         now = self.clock.now()
         holder = _this_process()
         with writing(self.engine) as connection:
-            row = connection.execute(select(b).where(b.c.book == book).with_for_update()).first()
-            is_predecessor_gone = row is None or row.is_released or _has_ended(row.holder)
-            if row is not None and row.expires_at > now and not is_predecessor_gone:
+            # A book has a row before anybody holds it, so that of two first runs one waits for the other at this lock.
+            unheld = {"fence": 0, "holder": "", "expires_at": now, "is_released": True}
+            connection.execute(_insert(self.engine)(b).values(book=book, **unheld).on_conflict_do_nothing())
+            row = connection.execute(select(b).where(b.c.book == book).with_for_update()).one()
+            is_predecessor_gone = row.is_released or _has_ended(row.holder)
+            if row.expires_at > now and not is_predecessor_gone:
                 raise LeaseLost(
                     f"账簿 {book} 正由 {row.holder} 写入，租约至 {row.expires_at:%Y-%m-%d %H:%M:%S} UTC；请等它结束后再运行 / book {book} "
                     f"is being written by {row.holder}, lease until {row.expires_at:%H:%M:%S} UTC: run again when it has ended"
                 )
-            fence = 1 if row is None else row.fence + 1
-            values = {
-                "fence": fence,
-                "holder": holder,
-                "expires_at": now + timedelta(seconds=LEASE_S),
-                "is_released": False,
-            }
-            if row is None:
-                connection.execute(insert(b).values(book=book, **values))
-            else:
-                connection.execute(update(b).where(b.c.book == book).values(**values))
+            fence = row.fence + 1
+            expires_at = now + timedelta(seconds=LEASE_S)
+            connection.execute(
+                update(b)
+                .where(b.c.book == book)
+                .values(fence=fence, holder=holder, expires_at=expires_at, is_released=False)
+            )
         return Lease(book, fence, holder, is_predecessor_gone)
 
     def renew(self, lease: Lease) -> None:
@@ -106,6 +107,11 @@ def check(connection: Connection, lease: Lease, now: datetime) -> None:
             f"账簿 {lease.book} 的写入权已过期或已由 {row.holder} 接管，本次运行停止，未再写入 / the lease on book {lease.book} ran out "
             f"or was taken over by {row.holder}: this run stops and writes nothing more"
         )
+
+
+def _insert(engine: Engine) -> Any:
+    """The database's own insert, which can leave a row that is there as it is."""
+    return postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
 
 
 def _this_process() -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic import command
@@ -99,6 +101,27 @@ def test_a_book_has_one_holder_until_its_lease_runs_out(store: Store, clock: Fak
     store.leases.release(mine)  # must not free what another holds
     with writing(store.engine) as connection:
         leases.check(connection, theirs, clock.now())
+
+
+def test_of_two_first_runs_at_the_same_instant_one_holds_the_book_and_one_is_told(
+    store: Store, clock: FakeClock
+) -> None:
+    start = Barrier(2)
+
+    def take(book: str) -> int | str:
+        start.wait(30)
+        try:
+            return Leases(store.engine, clock).acquire(book).fence
+        except LeaseLost as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        for book in (f"book{n}" for n in range(25)):
+            fences, messages = [], []
+            for found in pool.map(take, [book, book]):
+                (fences if isinstance(found, int) else messages).append(found)
+            assert (fences, len(messages)) == ([1], 1)
+            assert book in str(messages[0])
 
 
 def test_a_lease_lives_as_long_as_it_is_renewed(store: Store, clock: FakeClock) -> None:
