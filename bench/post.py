@@ -20,13 +20,13 @@ from bench.result import Result
 from bench.stores import SqliteStores, opened
 from include.adapters.ledger.tryton import TrytonGateway
 from include.adapters.ledger.tryton.client import TrytonClient
+from include.conformance.ledger.tryton import RunningTryton, serving, set_up
 from include.connections import Endpoint
 from include.pace import Limiter, concurrently
 from include.stages.context import Scope
 from include.stages.post import post
 from tests.chaos.ledger_client import LedgerClient
 from tests.chaos.ledger_process import LedgerProcess
-from tests.contract.tryton_server import RunningTryton, serving, set_up
 
 MOST_DOCUMENTS = 1_000
 """Tryton makes about a hundred vouchers a second: more would say nothing else and take long."""

@@ -16,10 +16,10 @@ from filelock import FileLock
 from hypothesis import settings
 from sqlalchemy import Engine, make_url, text
 
+from include.conformance.ledger.tryton import set_up
 from include.store.engine import open_engine
 from include.store.migrate import upgrade
 from include.store.store import Store, assemble
-from tests.contract.tryton_server import set_up
 
 # No test asserts how long it takes, on whatever machine it runs.
 settings.register_profile("untimed", deadline=None)

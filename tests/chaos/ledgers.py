@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from include.conformance.ledger.tryton import GATEWAY_PASSWORD, ROOT, SERVE, set_up
 from include.embedded.tryton import GATEWAY_LOGIN
 from tests.chaos import auditor
 from tests.chaos.auditor import Posted
 from tests.chaos.ledger_calls import LOGIN, PASSWORD
 from tests.chaos.ledger_process import LedgerProcess
 from tests.chaos.proxy import FaultyProxy
-from tests.contract.tryton_server import GATEWAY_PASSWORD, ROOT, SERVE, set_up
 
 CONNECTION = "chaos_ledger"
 LEVELS = ("native_key", "searchable_reference", "date_and_amount", "tryton")

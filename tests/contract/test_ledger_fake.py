@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerSuite, voucher
+from include.conformance.ledger_suite import LedgerSuite
+from include.conformance.ledger_words import (
+    DEPARTMENT,
+    EMPLOYEE,
+    PROJECT,
+    voucher,
+)
 from include.conformance.subject import unsupported
 from include.domain.account import AuxiliaryDimension
 from include.domain.errors import OutcomeUnknown, RetryLater

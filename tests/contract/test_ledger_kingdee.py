@@ -24,7 +24,8 @@ from include.conformance.ledger.kingdee import (
     options,
     serving,
 )
-from include.conformance.ledger_suite import (
+from include.conformance.ledger_suite import LedgerSuite
+from include.conformance.ledger_words import (
     ADJUSTED,
     BANK,
     DEPARTMENT,
@@ -32,7 +33,6 @@ from include.conformance.ledger_suite import (
     EMPLOYEE_PAYABLE,
     PROJECT,
     TRAVEL,
-    LedgerSuite,
     LedgerUnderTest,
     line,
     only,

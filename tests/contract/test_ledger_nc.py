@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.conformance.ledger.nc import SEND, VARIANTS, Site, contract_company, gateway_of, make, serving
-from include.conformance.ledger_suite import (
+from include.conformance.ledger.nc import SEND, VARIANTS, Site, contract_company, gateway_of, serving
+from include.conformance.ledger_suite import LedgerSuite
+from include.conformance.ledger_words import (
     DEPARTMENT,
     EMPLOYEE,
     PROJECT,
     TRAVEL,
-    LedgerSuite,
     LedgerUnderTest,
     copies,
     line,
@@ -41,7 +41,7 @@ class TestNc(LedgerSuite):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One for the tests below, each of which leaves its switches as they were."""
     with serving(tmp_path_factory.mktemp("own"), contract_company()) as running:
-        make(running, [EMPLOYEE, DEPARTMENT, PROJECT])
+        running.make([EMPLOYEE, DEPARTMENT, PROJECT])
         yield running
 
 

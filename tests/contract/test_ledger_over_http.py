@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from include.conformance.ledger_suite import (
+from include.conformance.ledger_suite import LedgerSuite
+from include.conformance.ledger_words import (
     BANK,
     DEPARTMENT,
     EMPLOYEE,
     PROJECT,
     TRAVEL,
     UNKNOWN,
-    LedgerSuite,
     is_copy,
     line,
     only,

@@ -27,9 +27,9 @@ from include.conformance.ledger.tryton import (
     books_of,
     serving,
 )
-from include.conformance.ledger_suite import (
+from include.conformance.ledger_suite import LedgerSuite
+from include.conformance.ledger_words import (
     BANK,
-    LedgerSuite,
     claim,
     only,
     post,

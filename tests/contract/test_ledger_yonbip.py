@@ -13,20 +13,20 @@ from include.conformance.ledger.yonbip import (
     SAVE,
     VARIANTS,
     MindedGateway,
-    Tenant,
+    Site,
     connect,
     contract_company,
     gateway_of,
     options,
     serving,
 )
-from include.conformance.ledger_suite import (
+from include.conformance.ledger_suite import LedgerSuite
+from include.conformance.ledger_words import (
     BANK,
     DEPARTMENT,
     EMPLOYEE,
     PROJECT,
     TRAVEL,
-    LedgerSuite,
     LedgerUnderTest,
     copies,
     line,
@@ -53,13 +53,13 @@ class TestYonbip(LedgerSuite):
 
 
 @pytest.fixture(scope="module")
-def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
+def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One for the tests below, each of which leaves its switches as they were."""
     with serving(tmp_path_factory.mktemp("own"), contract_company()) as running:
         yield running
 
 
-def ready(tenant: Tenant, **changes: Any) -> MindedGateway:
+def ready(tenant: Site, **changes: Any) -> MindedGateway:
     gateway = gateway_of(tenant, **changes)
     gateway.ensure_dimensions([EMPLOYEE, DEPARTMENT, PROJECT])
     gateway.chart()
@@ -67,7 +67,7 @@ def ready(tenant: Tenant, **changes: Any) -> MindedGateway:
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "truncate"])
-def test_a_save_whose_answer_is_lost_is_found_by_its_key(tenant: Tenant, kind: str) -> None:
+def test_a_save_whose_answer_is_lost_is_found_by_its_key(tenant: Site, kind: str) -> None:
     gateway, ours = ready(tenant), voucher()
     with tenant.fault(kind, SAVE), pytest.raises(OutcomeUnknown):
         gateway.post([ours])
@@ -76,7 +76,7 @@ def test_a_save_whose_answer_is_lost_is_found_by_its_key(tenant: Tenant, kind: s
     assert list(gateway.complete([there])) == [there]
 
 
-def test_a_call_that_arrives_late_does_not_make_two(tenant: Tenant) -> None:
+def test_a_call_that_arrives_late_does_not_make_two(tenant: Site) -> None:
     """YonBIP takes the first call only after we have looked: the businessId is what keeps the second out."""
     gateway, ours = ready(tenant), voucher()
     with tenant.fault("late_commit", SAVE), pytest.raises(OutcomeUnknown):
@@ -93,7 +93,7 @@ def test_a_call_that_arrives_late_does_not_make_two(tenant: Tenant) -> None:
 @pytest.mark.parametrize(
     "change", [{"password": "wrong-secret-7"}, {"login": "stranger"}, {"tenant_id": "nobody"}]
 )
-def test_a_connection_that_is_wrong_says_what_to_look_at(tenant: Tenant, change: dict[str, str]) -> None:
+def test_a_connection_that_is_wrong_says_what_to_look_at(tenant: Site, change: dict[str, str]) -> None:
     with pytest.raises(FixConfig) as refused:
         YonbipGateway(connect(tenant, **change), options(), "CNY").check()
     named = {"password": "appSecret", "login": "appKey", "tenant_id": "tenant_id"}[next(iter(change))]
@@ -101,7 +101,7 @@ def test_a_connection_that_is_wrong_says_what_to_look_at(tenant: Tenant, change:
     assert MINE.app_secret not in str(refused.value)
 
 
-def test_a_value_that_yonbip_lacks_is_rejected_in_its_words(tenant: Tenant) -> None:
+def test_a_value_that_yonbip_lacks_is_rejected_in_its_words(tenant: Site) -> None:
     gateway = ready(tenant)
     stranger = AuxiliaryDimension("employee", "E-nobody")
     ours = voucher(line(Side.DEBIT, TRAVEL, 3, DEPARTMENT), line(Side.CREDIT, "2241.03", 3, stranger))
@@ -111,7 +111,7 @@ def test_a_value_that_yonbip_lacks_is_rejected_in_its_words(tenant: Tenant) -> N
     assert not gateway.find([ours])
 
 
-def test_an_account_renamed_or_closed_meanwhile_is_said(tenant: Tenant) -> None:
+def test_an_account_renamed_or_closed_meanwhile_is_said(tenant: Site) -> None:
     gateway = ready(tenant)
     ours = voucher(line(Side.DEBIT, "9999.99", 3), line(Side.CREDIT, BANK, 3))
     (result,) = gateway.post([ours])
@@ -119,14 +119,14 @@ def test_an_account_renamed_or_closed_meanwhile_is_said(tenant: Tenant) -> None:
     assert "9999.99" in result.message
 
 
-def test_attachments_and_source_reach_the_books(tenant: Tenant) -> None:
+def test_attachments_and_source_reach_the_books(tenant: Site) -> None:
     gateway, ours = ready(tenant), voucher()
     post(gateway, ours)
     (kept,) = [each for each in tenant.vouchers() if str(ours.key) in str(each)]
     assert kept["attachments"] == ours.attachments
 
 
-def test_a_voucher_that_was_put_aside_is_deleted_and_no_other(tenant: Tenant) -> None:
+def test_a_voucher_that_was_put_aside_is_deleted_and_no_other(tenant: Site) -> None:
     gateway, ours, other = ready(tenant), voucher(), voucher()
     post(gateway, ours, other)
     aside, saved = only(gateway, ours), only(gateway, other)
@@ -146,13 +146,13 @@ def test_a_voucher_that_was_put_aside_is_deleted_and_no_other(tenant: Tenant) ->
     assert aside.ledger_id == draft.ledger_id
 
 
-def test_reads_that_fail_are_no_absence(tenant: Tenant) -> None:
+def test_reads_that_fail_are_no_absence(tenant: Site) -> None:
     gateway = ready(tenant)
     with tenant.fault("truncate", "queryVouchers"), pytest.raises(RetryLater):
         gateway.find([voucher()])
 
 
-def test_the_key_may_stand_in_the_external_id_where_the_list_shows_it(tenant: Tenant) -> None:
+def test_the_key_may_stand_in_the_external_id_where_the_list_shows_it(tenant: Site) -> None:
     gateway, ours = ready(tenant, key_field="externalSourceDataId"), voucher()
     assert post(gateway, ours) == [PostingOutcome.CREATED]
     with pytest.raises(FixConfig, match="description"):

@@ -13,6 +13,7 @@ import pytest
 
 from include.adapters.ledger.tryton import build_ledger
 from include.adapters.oa.hesi import build_source
+from include.conformance.ledger.tryton import ACCOUNTANT, ACCOUNTANT_PASSWORD, RunningTryton, serving
 from include.connections import Endpoint
 from include.emulators.hesi import APP_KEY, APP_SECRET, World, generate_world, running
 from include.ports import SystemClock
@@ -27,7 +28,6 @@ from include.stages.validate import validate
 from include.stages.write_back import write_back
 from include.store.engine import open_engine
 from include.store.store import assemble
-from tests.contract.tryton_server import ACCOUNTANT, ACCOUNTANT_PASSWORD, RunningTryton, serving
 
 ALL = Scope()
 

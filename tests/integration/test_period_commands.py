@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
+from include.conformance.ledger.tryton import GATEWAY_PASSWORD, RunningTryton, serving
 from include.emulators.hesi import APP_KEY, APP_SECRET, generate_world, running
-from tests.contract.tryton_server import GATEWAY_PASSWORD, RunningTryton, serving
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from include.conformance.ledger_suite import LedgerUnderTest
+from include.conformance.ledger_words import (
+    LedgerUnderTest,
+)
 from include.conformance.runner import Kind, connectors
 from include.conformance.source_suite import SourceUnderTest
 from include.domain.period import FiscalPeriod

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -14,21 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from include.adapters.ledger.kingdee import KingdeeGateway, KingdeeOptions
 from include.adapters.ledger.kingdee.client import KingdeeClient
 from include.adapters.ledger.kingdee.mapping import KeyField
-from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerUnderTest
+from include.conformance.ledger_site import Site, suited
+from include.conformance.ledger_site import serving as serving_site
+from include.conformance.ledger_words import (
+    DEPARTMENT,
+    EMPLOYEE,
+    PROJECT,
+    LedgerUnderTest,
+)
 from include.conformance.subject import timeless_limiter, unsupported
 from include.connections import Endpoint
 from include.domain.account import AuxiliaryDimension
 from include.domain.errors import OutcomeUnknown
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import Voucher
-from include.emulators.kingdee import ADMIN_KEY, SITE, Credentials, company
+from include.emulators.kingdee import SITE, Credentials, company
 
-ROOT = Path(__file__).resolve().parents[3]
 MINE = Credentials()
 WRONG = "wrong-secret-7"
 SAVE = ".BatchSave."
@@ -39,8 +40,6 @@ DIMENSIONS = {
     "project": "项目",
 }
 KEY_FIELDS = {"key in FBUSNO": "FEntity.FBUSNO", "key in a head field": "F_VF_KEY", "no key": ""}
-MAY_BE_EMPTY = (("department", False), ("project", False))
-OWN_DIMENSIONS = {"1122": (), "5101": MAY_BE_EMPTY}
 
 
 def endpoint(url: str, **changes: str) -> Endpoint:
@@ -57,70 +56,13 @@ def endpoint(url: str, **changes: str) -> Endpoint:
     )
 
 
-class Site:
-    """What people do in the ledger's own program, and what goes wrong on the way to it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def admin(self, name: str, /, method: str = "POST", **body: Any) -> Any:
-        response = requests.request(
-            method,
-            f"{self.url}/__emulator__/{name}",
-            json=body,
-            headers={"X-Emulator-Key": ADMIN_KEY},
-            timeout=20,
-        )
-        answer = response.json()
-        assert response.ok, answer
-        return answer
-
-    @contextmanager
-    def fault(self, kind: str, only: str, **rest: Any) -> Iterator[None]:
-        self.admin("faults", kind=kind, only=only, **rest)
-        try:
-            yield
-        finally:
-            self.admin("faults", method="DELETE")
-
-    def vouchers(self) -> list[dict[str, Any]]:
-        """All vouchers as the books have them."""
-        found: list[dict[str, Any]] = self.admin("export", method="GET")["vouchers"]
-        return found
-
-
-@contextmanager
-def serving(folder: Path, seed: dict[str, Any], **options: Any) -> Iterator[Site]:
+def serving(folder: Path, seed: dict[str, Any], **options: Any) -> AbstractContextManager[Site]:
     """A site of its own, with the switches of `include.emulators.kingdee.options`."""
-    file = folder / "seed.json"
-    file.write_text(json.dumps(seed), encoding="utf-8")
-    command = [sys.executable, "-m", "include.emulators.kingdee", "--data", str(folder / "k3.sqlite")]
-    command += ["--seed", str(file), "--options", json.dumps(options)]
-    env = os.environ | {"VOUCHERFLOW_EMULATOR_ADMIN_KEY": ADMIN_KEY, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url, "the emulator did not start"
-        yield Site(url.removesuffix(f"{SITE}/"))
-    finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
+    return serving_site("kingdee", folder, seed, options, path=SITE)
 
 
 def contract_company() -> dict[str, Any]:
-    """The emulator's company with what the suite and the example's rules ask for: expenses and overheads without a required
-    dimension, receivables that name no customer, the dinar.
-    """
-    seed = company()
-    for account in next(iter(seed["charts"].values())):
-        if account["code"].startswith(("6601.", "6602.")) and account["dimensions"]:
-            account["dimensions"] = MAY_BE_EMPTY
-        account["dimensions"] = OWN_DIMENSIONS.get(account["code"], account["dimensions"])
-    seed["currencies"].append(["KWD", "科威特第纳尔", 3])
-    return seed
+    return suited(company())
 
 
 def contract_chart() -> str:
@@ -134,10 +76,7 @@ class MindedGateway(KingdeeGateway):
 
     def ensure_dimensions(self, values: Iterable[AuxiliaryDimension]) -> None:
         wanted = [value for value in values if value.kind in self.dimension_kinds]
-        items: dict[str, list[list[str]]] = {}
-        for value in wanted:
-            items.setdefault(value.kind, []).append([value.code, value.name.replace("\n", " ") or value.code])
-        self.site.admin("seed", items=items)
+        self.site.make(wanted)
         super().ensure_dimensions(wanted)
 
 

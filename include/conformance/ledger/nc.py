@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from include.adapters.ledger.nc import NcGateway, NcOptions, connect
-from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerUnderTest
+from include.conformance.ledger_site import Site, suited
+from include.conformance.ledger_site import serving as serving_site
+from include.conformance.ledger_words import DEPARTMENT, EMPLOYEE, PROJECT, YEAR, LedgerUnderTest, voucher
 from include.conformance.subject import timeless_limiter, unsupported
 from include.connections import Endpoint
 from include.domain.account import AuxiliaryDimension
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import Voucher
-from include.emulators.nc import ADMIN_KEY, BOOK, Credentials, company
+from include.emulators.nc import BOOK, Credentials, company
 
 DIMENSIONS = {"supplier": "0004", "department": "0001", "employee": "0002", "project": "0010"}
-ROOT = Path(__file__).resolve().parents[3]
 MINE = Credentials()
 WRONG = "wrong-secret-7"
 SEND = {"http": "XChangeServlet", "soap": "IPfxxWs"}
-MAY_BE_EMPTY = (("department", False), ("project", False))
-OWN_DIMENSIONS: Mapping[str, tuple[tuple[str, bool], ...]] = {"1122": (), "5101": MAY_BE_EMPTY}
 
 
 def endpoint(url: str, password: str = MINE.view_password) -> Endpoint:
@@ -38,74 +32,13 @@ def endpoint(url: str, password: str = MINE.view_password) -> Endpoint:
     return Endpoint("nc_test", url, extra=extra)
 
 
-class Site:
-    """What people do in the ledger's own program, and what goes wrong on the way to it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def admin(self, name: str, /, method: str = "POST", **body: Any) -> Any:
-        response = requests.request(
-            method,
-            f"{self.url}/__emulator__/{name}",
-            json=body,
-            headers={"X-Emulator-Key": ADMIN_KEY},
-            timeout=20,
-        )
-        answer = response.json()
-        assert response.ok, answer
-        return answer
-
-    @contextmanager
-    def fault(self, kind: str, only: str, **rest: Any) -> Iterator[None]:
-        self.admin("faults", kind=kind, only=only, **rest)
-        try:
-            yield
-        finally:
-            self.admin("faults", method="DELETE")
-
-    def vouchers(self) -> list[dict[str, Any]]:
-        """All vouchers as the books have them."""
-        found: list[dict[str, Any]] = self.admin("export", method="GET")["vouchers"]
-        return found
-
-
-@contextmanager
-def serving(folder: Path, seed: dict[str, Any], **options: Any) -> Iterator[Site]:
+def serving(folder: Path, seed: dict[str, Any], **options: Any) -> AbstractContextManager[Site]:
     """A site of its own, with the switches of `include.emulators.nc.options`."""
-    file = folder / "seed.json"
-    file.write_text(json.dumps(seed), encoding="utf-8")
-    command = [sys.executable, "-m", "include.emulators.nc", "--data", str(folder / "nc.sqlite")]
-    command += ["--seed", str(file), "--options", json.dumps(options)]
-    env = os.environ | {
-        "VOUCHERFLOW_EMULATOR_ADMIN_KEY": ADMIN_KEY,
-        "VOUCHERFLOW_NC_VIEW_PASSWORD": MINE.view_password,
-        "PYTHONPATH": str(ROOT),
-    }
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url, "the emulator did not start"
-        yield Site(url.rstrip("/"))
-    finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
+    return serving_site("nc", folder, seed, options, VOUCHERFLOW_NC_VIEW_PASSWORD=MINE.view_password)
 
 
 def contract_company() -> dict[str, Any]:
-    """The emulator's company with what the suite and the example's rules ask for: expenses and overheads without a required
-    dimension, receivables that name no customer, the dinar.
-    """
-    seed = company()
-    for account in next(iter(seed["charts"].values())):
-        if account["code"].startswith(("6601.", "6602.")) and account["dimensions"]:
-            account["dimensions"] = MAY_BE_EMPTY
-        account["dimensions"] = OWN_DIMENSIONS.get(account["code"], account["dimensions"])
-    seed["currencies"].append(["KWD", "科威特第纳尔", 3])
-    return seed
+    return suited(company())
 
 
 def options(**changes: Any) -> NcOptions:
@@ -128,14 +61,6 @@ def gateway_of(site: Site, password: str = MINE.view_password, **changes: Any) -
     return NcGateway(connect(endpoint(site.url, password), chosen, timeless_limiter()), chosen, "CNY")
 
 
-def make(site: Site, values: Sequence[AuxiliaryDimension]) -> None:
-    """The site's keepers of master data make values."""
-    items: dict[str, list[list[str]]] = {}
-    for value in values:
-        items.setdefault(value.kind, []).append([value.code, value.name.replace("\n", " ") or value.code])
-    site.admin("seed", items=items)
-
-
 @dataclass
 class NcBooks:
     site: Site
@@ -146,7 +71,7 @@ class NcBooks:
     least_pages: int = 2
 
     def make(self, values: Sequence[AuxiliaryDimension]) -> None:
-        make(self.site, [value for value in values if value.kind in DIMENSIONS])
+        self.site.make([value for value in values if value.kind in DIMENSIONS])
 
     def close(self, period: FiscalPeriod) -> None:
         self.site.admin("period", book=BOOK, year=period.year, period=period.month, state="closed")
@@ -194,10 +119,11 @@ class NcBooks:
 
 @contextmanager
 def emulated(interface: str, folder: Path) -> Iterator[LedgerUnderTest]:
-    """A site with few vouchers a page. The web service's description is read before anything goes wrong."""
+    """A site with few vouchers a page. The web service's description is read, with a first voucher, before anything goes wrong."""
     with serving(folder, contract_company()) as site:
         books = NcBooks(site, gateway_of(site, interface=interface), interface)
         books.make([EMPLOYEE, DEPARTMENT, PROJECT])
+        books.gateway.post([voucher(day=date(YEAR - 1, 1, 31))])
         yield books
 
 

@@ -17,7 +17,12 @@ import pytest
 
 from include.adapters.ledger.tryton import TrytonGateway
 from include.adapters.ledger.tryton.client import TrytonClient
-from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerUnderTest
+from include.conformance.ledger_words import (
+    DEPARTMENT,
+    EMPLOYEE,
+    PROJECT,
+    LedgerUnderTest,
+)
 from include.conformance.subject import unsupported
 from include.connections import Endpoint
 from include.domain.account import AuxiliaryDimension

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,20 +9,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from include.adapters.ledger.yonbip import YonbipGateway, YonbipOptions
 from include.adapters.ledger.yonbip.client import YonbipClient
-from include.conformance.ledger_suite import DEPARTMENT, EMPLOYEE, PROJECT, LedgerUnderTest
+from include.conformance.ledger_site import Site, suited
+from include.conformance.ledger_site import serving as serving_site
+from include.conformance.ledger_words import (
+    DEPARTMENT,
+    EMPLOYEE,
+    PROJECT,
+    LedgerUnderTest,
+)
 from include.conformance.subject import timeless_limiter, unsupported
 from include.connections import Endpoint
 from include.domain.account import AuxiliaryDimension
 from include.domain.period import FiscalPeriod
 from include.domain.voucher import Voucher
-from include.emulators.yonbip import ADMIN_KEY, Credentials, company
+from include.emulators.yonbip import Credentials, company
 
 DIMENSIONS = {"supplier": "0004", "department": "0001", "employee": "0003", "project": "0002"}
-ROOT = Path(__file__).resolve().parents[3]
 MINE = Credentials()
 WRONG = "wrong-secret-7"
 SAVE, LIST = "addVoucher", "queryVouchers"
@@ -36,8 +36,6 @@ VARIANT_OPTIONS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no key": ({"key_field": ""}, {}),
 }
 """Options of the book, switches of the tenant."""
-MAY_BE_EMPTY = (("department", False), ("project", False))
-OWN_DIMENSIONS: Mapping[str, tuple[tuple[str, bool], ...]] = {"1122": (), "5101": MAY_BE_EMPTY}
 
 
 def endpoint(url: str, **changes: str) -> Endpoint:
@@ -51,83 +49,23 @@ def endpoint(url: str, **changes: str) -> Endpoint:
     )
 
 
-class Tenant:
-    """What people do in the ledger's own program, and what goes wrong on the way to it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def admin(self, name: str, /, method: str = "POST", **body: Any) -> Any:
-        response = requests.request(
-            method,
-            f"{self.url}/__emulator__/{name}",
-            json=body,
-            headers={"X-Emulator-Key": ADMIN_KEY},
-            timeout=20,
-        )
-        answer = response.json()
-        assert response.ok, answer
-        return answer
-
-    @contextmanager
-    def fault(self, kind: str, only: str, **rest: Any) -> Iterator[None]:
-        self.admin("faults", kind=kind, only=only, **rest)
-        try:
-            yield
-        finally:
-            self.admin("faults", method="DELETE")
-
-    def vouchers(self) -> list[dict[str, Any]]:
-        """All vouchers as the books have them."""
-        found: list[dict[str, Any]] = self.admin("export", method="GET")["vouchers"]
-        return found
-
-
-@contextmanager
-def serving(folder: Path, seed: dict[str, Any], **options: Any) -> Iterator[Tenant]:
+def serving(folder: Path, seed: dict[str, Any], **options: Any) -> AbstractContextManager[Site]:
     """A tenant of its own, with the switches of `include.emulators.yonbip.options`."""
-    file = folder / "seed.json"
-    file.write_text(json.dumps(seed), encoding="utf-8")
-    command = [sys.executable, "-m", "include.emulators.yonbip", "--data", str(folder / "yonbip.sqlite")]
-    command += ["--seed", str(file), "--options", json.dumps(options)]
-    env = os.environ | {"VOUCHERFLOW_EMULATOR_ADMIN_KEY": ADMIN_KEY, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url, "the emulator did not start"
-        yield Tenant(url.rstrip("/"))
-    finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
+    return serving_site("yonbip", folder, seed, options)
 
 
 def contract_company() -> dict[str, Any]:
-    """The emulator's company with what the suite and the example's rules ask for: expenses and overheads without a required
-    dimension, receivables that name no customer, the dinar.
-    """
-    seed = company()
-    for account in next(iter(seed["charts"].values())):
-        if account["code"].startswith(("6601.", "6602.")) and account["dimensions"]:
-            account["dimensions"] = MAY_BE_EMPTY
-        account["dimensions"] = OWN_DIMENSIONS.get(account["code"], account["dimensions"])
-    seed["currencies"].append(["KWD", "科威特第纳尔", 3])
-    return seed
+    return suited(company())
 
 
 class MindedGateway(YonbipGateway):
     """A gateway beside which somebody makes the master data that are missing: we make none in YonBIP."""
 
-    tenant: Tenant
+    tenant: Site
 
     def ensure_dimensions(self, values: Iterable[AuxiliaryDimension]) -> None:
         wanted = [value for value in values if value.kind in self.dimension_kinds]
-        items: dict[str, list[list[str]]] = {}
-        for value in wanted:
-            items.setdefault(value.kind, []).append([value.code, value.name.replace("\n", " ") or value.code])
-        self.tenant.admin("seed", items=items)
+        self.tenant.make(wanted)
         super().ensure_dimensions(wanted)
 
 
@@ -144,7 +82,7 @@ def options(**changes: Any) -> YonbipOptions:
     return YonbipOptions.model_validate(given | changes)
 
 
-def connect(tenant: Tenant, **changes: str) -> YonbipClient:
+def connect(tenant: Site, **changes: str) -> YonbipClient:
     waited: list[float] = []
     return YonbipClient(
         endpoint(tenant.url, **changes),
@@ -155,7 +93,7 @@ def connect(tenant: Tenant, **changes: str) -> YonbipClient:
     )
 
 
-def gateway_of(tenant: Tenant, **changes: Any) -> MindedGateway:
+def gateway_of(tenant: Site, **changes: Any) -> MindedGateway:
     gateway = MindedGateway(connect(tenant), options(**changes), "CNY")
     gateway.tenant = tenant
     return gateway
@@ -163,7 +101,7 @@ def gateway_of(tenant: Tenant, **changes: Any) -> MindedGateway:
 
 @dataclass
 class YonbipBooks:
-    tenant: Tenant
+    tenant: Site
     gateway: MindedGateway
     changes: Mapping[str, Any]
     secrets: tuple[str, ...] = (MINE.app_secret, MINE.app_key, WRONG)

@@ -35,7 +35,7 @@ def results() -> list[Conformance]:
 
 
 def cases_of(suite: type) -> Iterator[str]:
-    return (name.removeprefix("test_") for name in vars(suite) if name.startswith("test_"))
+    return (name.removeprefix("test_") for name in dir(suite) if name.startswith("test_"))
 
 
 def test_every_case_has_a_chinese_title_and_every_title_a_case() -> None:

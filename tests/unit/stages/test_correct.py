@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from include.adapters.ledger.tryton import build_ledger
+from include.conformance.ledger.tryton import serving
 from include.domain.document import Disposition
 from include.domain.errors import FixConfig, RetryLater
 from include.domain.period import FiscalPeriod, PeriodState
@@ -32,7 +33,6 @@ from include.store import audit
 from include.store import tables as t
 from include.store.engine import reading, writing
 from tests.conftest import FakeClock
-from tests.contract.tryton_server import serving
 from tests.documents import HOTEL, claim, line, loan
 from tests.fakes.ledger import FakeLedger, Loss
 from tests.fakes.source import FakeSource

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from include.adapters.ledger.tryton import build_ledger
+from include.conformance.ledger.tryton import serving
 from include.domain.changes import Action
 from include.domain.document import Disposition, DocumentKind, DocumentStatus
 from include.domain.errors import FixData, RetryLater
@@ -30,7 +31,6 @@ from include.store.chains import chain_of, chains_of
 from include.store.engine import open_engine, reading
 from include.store.store import Store, assemble
 from tests.conftest import FakeClock
-from tests.contract.tryton_server import serving
 from tests.documents import DAY, claim, line, loan
 from tests.fakes.ledger import FakeLedger, Loss
 from tests.fakes.source import FakeSource

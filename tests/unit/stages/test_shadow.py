@@ -15,6 +15,10 @@ from rich.console import Console
 from sqlalchemy import func, select
 
 from include.adapters.ledger.tryton import TrytonGateway
+from include.conformance.ledger.tryton import serving
+from include.conformance.ledger_words import (
+    voucher,
+)
 from include.domain.account import AuxiliaryDimension
 from include.domain.document import InvoiceClaim, SourceDocument
 from include.domain.errors import FixConfig, RetryLater
@@ -33,8 +37,6 @@ from include.stages.extract import extract
 from include.stages.shadow import render, shadow
 from include.store import tables as t
 from include.store.reading import accepted_frames
-from tests.contract.ledger_contract import voucher
-from tests.contract.tryton_server import serving
 from tests.documents import HOTEL, claim, line
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.source import FakeSource

@@ -1,3 +1,0 @@
-"""The suite's system, under the name that its users know."""
-
-from include.conformance.ledger.tryton import *  # noqa: F403
