@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +18,48 @@ from include.domain.errors import FixConfig
 
 emulate_app = typer.Typer(no_args_is_help=True, help="仿真系统 / emulated systems")
 
+PortOption = Annotated[int, typer.Option(help="0：任选 / any free one")]
+BooksOption = Annotated[
+    Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")
+]
+DataOption = Annotated[
+    Path | None, typer.Option(help="SQLite 数据文件，缺省在内存 / data file, by default memory")
+]
+SeedOption = Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")]
+DocumentsOption = Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")]
+SwitchesOption = Annotated[
+    str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
+]
+
+
+@contextlib.contextmanager
+def _refusals(host: str, port: int, *kinds: type[Exception]) -> Iterator[None]:
+    """What an emulator cannot start with is a matter of configuration; `kinds` are its own errors."""
+    own: tuple[type[Exception], ...] = (ValueError, sqlite3.DatabaseError, *kinds)
+    try:
+        yield
+    except OSError as error:
+        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
+    except own as error:
+        raise FixConfig(str(error)) from error
+
+
+def _secret(variable: str, label: str) -> tuple[str, str]:
+    """The secret of the environment variable, or a random one, and how to show that."""
+    given = os.environ.get(variable)
+    made = given or secrets.token_urlsafe(24)
+    return made, "" if given else f"  {label} {made}"
+
+
+def _admin_key() -> str | None:
+    return os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None
+
 
 @emulate_app.command("hesi")
 def emulate_hesi(
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 2000,
+    port: PortOption = 0,
+    documents: DocumentsOption = 2000,
     seed: int = 1,
     year: Annotated[int, typer.Option(help="单据所属年度 / calendar year of the documents")] = 2025,
     dirty_share: Annotated[
@@ -48,10 +86,10 @@ def emulate_hesi(
     """合思（易快报）仿真服务；密钥取自 VOUCHERFLOW_HESI_SECRET，未设则随机 / an emulated Hesi over HTTP."""
     from include.emulators.hesi import EmulatorError, Faults, generate_world, load_events, serve
 
-    secret = os.environ.get("VOUCHERFLOW_HESI_SECRET") or secrets.token_urlsafe(24)
-    if not os.environ.get("VOUCHERFLOW_HESI_SECRET"):
-        typer.echo(f"appKey {app_key}  appSecurity {secret}")
-    try:
+    secret, shown = _secret("VOUCHERFLOW_HESI_SECRET", "appSecurity")
+    if shown:
+        typer.echo(f"appKey {app_key}{shown}")
+    with _refusals(host, port, EmulatorError):
         faults = Faults(
             seed=fault_seed,
             latency_ms=latency_ms,
@@ -74,35 +112,28 @@ def emulate_hesi(
             app_secret=secret,
             token_ttl_s=token_ttl_s,
             faults=faults,
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             state=state,
             on_ready=typer.echo,
         )
-    except (EmulatorError, ValueError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
 @emulate_app.command("kingdee")
 def emulate_kingdee(
-    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    data: BooksOption,
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
-    options: Annotated[
-        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
-    ] = "{}",
+    port: PortOption = 0,
+    seed: SeedOption = None,
+    options: SwitchesOption = "{}",
 ) -> None:
     """金蝶云星空仿真站点；密钥取自 VOUCHERFLOW_KINGDEE_SECRET，未设则随机 / an emulated Kingdee site over HTTP."""
     from include.emulators.kingdee import Credentials, Options, company, serve
     from include.emulators.ledger_schema import read_seed
 
-    secret = os.environ.get("VOUCHERFLOW_KINGDEE_SECRET") or secrets.token_urlsafe(24)
+    secret, shown = _secret("VOUCHERFLOW_KINGDEE_SECRET", "app secret")
     mine = replace(Credentials(), app_secret=secret, password=secrets.token_urlsafe(24))
-    shown = "" if os.environ.get("VOUCHERFLOW_KINGDEE_SECRET") else f"  app secret {secret}"
     typer.echo(f"acct_id {mine.acct_id}  user {mine.user}  app_id {mine.app_id}{shown}")
-    try:
+    with _refusals(host, port):
         serve(
             data,
             host=host,
@@ -110,27 +141,19 @@ def emulate_kingdee(
             seed=read_seed(seed, company()) if seed else None,
             credentials=mine,
             options=Options().changed(json.loads(options)),
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             on_ready=typer.echo,
         )
-    except (ValueError, sqlite3.DatabaseError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
 @emulate_app.command("weaver")
 def emulate_weaver(
-    data: Annotated[
-        Path | None, typer.Option(help="SQLite 数据文件，缺省在内存 / data file, by default memory")
-    ] = None,
+    data: DataOption = None,
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 300,
+    port: PortOption = 0,
+    documents: DocumentsOption = 300,
     seed: int = 1,
-    options: Annotated[
-        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
-    ] = "{}",
+    options: SwitchesOption = "{}",
 ) -> None:
     """泛微 e-cology 仿真服务：SOAP 与 E9 REST / an emulated e-cology, SOAP and E9 REST."""
     from include.emulators.weaver import (
@@ -144,39 +167,32 @@ def emulate_weaver(
     )
 
     typer.echo(f"user id {INTEGRATION_USER}  APPID {APP_ID}")
-    try:
+    with _refusals(host, port, EmulatorError):
         serve(
             open_world(Plan(documents=documents, seed=seed), Options().changed(json.loads(options)), data),
             host=host,
             port=port,
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             on_ready=typer.echo,
         )
-    except (EmulatorError, ValueError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
 @emulate_app.command("nc")
 def emulate_nc(
-    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    data: BooksOption,
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
-    options: Annotated[
-        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
-    ] = "{}",
+    port: PortOption = 0,
+    seed: SeedOption = None,
+    options: SwitchesOption = "{}",
 ) -> None:
     """用友 NC 外部交换平台仿真站点；视图口令取自 VOUCHERFLOW_NC_VIEW_PASSWORD，未设则随机 / an emulated NC site."""
     from include.emulators.ledger_schema import read_seed
     from include.emulators.nc import Credentials, Options, company, serve
 
-    password = os.environ.get("VOUCHERFLOW_NC_VIEW_PASSWORD") or secrets.token_urlsafe(24)
+    password, shown = _secret("VOUCHERFLOW_NC_VIEW_PASSWORD", "password")
     mine = Credentials(view_password=password)
-    shown = "" if os.environ.get("VOUCHERFLOW_NC_VIEW_PASSWORD") else f"  password {password}"
     typer.echo(f"views: user {mine.view_user}{shown}")
-    try:
+    with _refusals(host, port):
         serve(
             data,
             host=host,
@@ -184,34 +200,27 @@ def emulate_nc(
             seed=read_seed(seed, company()) if seed else None,
             credentials=mine,
             options=Options().changed(json.loads(options)),
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             on_ready=typer.echo,
         )
-    except (ValueError, sqlite3.DatabaseError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
 @emulate_app.command("yonbip")
 def emulate_yonbip(
-    data: Annotated[Path, typer.Option(help="账簿文件，不存在则新建 / file of the books, made if missing")],
+    data: BooksOption,
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    seed: Annotated[Path | None, typer.Option(help="初始数据 JSON / what a new file is filled with")] = None,
-    options: Annotated[
-        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
-    ] = "{}",
+    port: PortOption = 0,
+    seed: SeedOption = None,
+    options: SwitchesOption = "{}",
 ) -> None:
     """用友 YonBIP 仿真租户；appSecret 取自 VOUCHERFLOW_YONBIP_APP_SECRET，未设则随机 / an emulated YonBIP tenant."""
     from include.emulators.ledger_schema import read_seed
     from include.emulators.yonbip import Credentials, Options, company, serve
 
-    secret = os.environ.get("VOUCHERFLOW_YONBIP_APP_SECRET") or secrets.token_urlsafe(24)
+    secret, shown = _secret("VOUCHERFLOW_YONBIP_APP_SECRET", "appSecret")
     mine = Credentials(app_secret=secret)
-    shown = "" if os.environ.get("VOUCHERFLOW_YONBIP_APP_SECRET") else f"  appSecret {secret}"
     typer.echo(f"tenant {mine.tenant_id}  appKey {mine.app_key}{shown}  maker {mine.maker}")
-    try:
+    with _refusals(host, port):
         serve(
             data,
             host=host,
@@ -219,33 +228,26 @@ def emulate_yonbip(
             seed=read_seed(seed, company()) if seed else None,
             credentials=mine,
             options=Options().changed(json.loads(options)),
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             on_ready=typer.echo,
         )
-    except (ValueError, sqlite3.DatabaseError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
 @emulate_app.command("dingtalk")
 def emulate_dingtalk(
     data: Annotated[Path, typer.Option(help="数据文件，不存在则新建 / data file, made if missing")],
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    documents: int = 100,
+    port: PortOption = 0,
+    documents: DocumentsOption = 100,
     seed: int = 1,
-    options: Annotated[
-        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
-    ] = "{}",
+    options: SwitchesOption = "{}",
 ) -> None:
     """钉钉审批仿真服务；密钥取自 VOUCHERFLOW_DINGTALK_APP_SECRET，未设则随机 / emulated DingTalk approvals."""
     from include.emulators.dingtalk import APP_KEY, Options, Plan, serve
 
-    secret = os.environ.get("VOUCHERFLOW_DINGTALK_APP_SECRET") or secrets.token_urlsafe(24)
-    shown = "" if os.environ.get("VOUCHERFLOW_DINGTALK_APP_SECRET") else f"  appSecret {secret}"
+    secret, shown = _secret("VOUCHERFLOW_DINGTALK_APP_SECRET", "appSecret")
     typer.echo(f"appKey {APP_KEY}{shown}")
-    try:
+    with _refusals(host, port):
         serve(
             data,
             host=host,
@@ -253,44 +255,31 @@ def emulate_dingtalk(
             plan=Plan(documents, seed),
             options=Options().changed(json.loads(options)),
             app_secret=secret,
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             on_ready=typer.echo,
         )
-    except (ValueError, sqlite3.DatabaseError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
 
 
 @emulate_app.command("feishu")
 def emulate_feishu(
-    data: Annotated[
-        Path | None, typer.Option(help="SQLite 数据文件，缺省在内存 / data file, by default memory")
-    ] = None,
+    data: DataOption = None,
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0：任选 / any free one")] = 0,
-    documents: Annotated[int, typer.Option(min=1, help="生成单据数 / documents to generate")] = 300,
+    port: PortOption = 0,
+    documents: DocumentsOption = 300,
     seed: int = 1,
-    options: Annotated[
-        str, typer.Option(help="开关，JSON 对象，见其 README / switches as a JSON object, see its README")
-    ] = "{}",
+    options: SwitchesOption = "{}",
 ) -> None:
     """飞书审批仿真服务；密钥取自 VOUCHERFLOW_FEISHU_SECRET，未设则随机 / emulated Feishu approvals."""
     from include.emulators.feishu import APP_ID, EmulatorError, Options, Plan, open_world, serve
 
-    secret = os.environ.get("VOUCHERFLOW_FEISHU_SECRET") or secrets.token_urlsafe(24)
-    shown = "" if os.environ.get("VOUCHERFLOW_FEISHU_SECRET") else f"  app secret {secret}"
+    secret, shown = _secret("VOUCHERFLOW_FEISHU_SECRET", "app secret")
     typer.echo(f"app_id {APP_ID}{shown}")
-    try:
+    with _refusals(host, port, EmulatorError):
         serve(
             open_world(Plan(documents=documents, seed=seed), Options().changed(json.loads(options)), data),
             host=host,
             port=port,
             app_secret=secret,
-            admin_key=os.environ.get("VOUCHERFLOW_EMULATOR_ADMIN_KEY") or None,
+            admin_key=_admin_key(),
             on_ready=typer.echo,
         )
-    except (EmulatorError, ValueError) as error:
-        raise FixConfig(str(error)) from error
-    except OSError as error:
-        raise FixConfig(f"无法监听 {host}:{port} / cannot listen there: {error.strerror}") from error
