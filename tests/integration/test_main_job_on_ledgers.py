@@ -53,7 +53,7 @@ CASES = {
     ),
     "nc": Case(
         nc,
-        nc.options(words={"记": "01", "收": "02", "付": "03", "转": "04"}, batch_size=5).model_dump(),
+        nc.options(batch_size=5).model_dump(),
         (nc.SEND["http"], 3),
         (nc.SEND["http"], 7),
     ),

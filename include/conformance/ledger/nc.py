@@ -48,7 +48,7 @@ def options(**changes: Any) -> NcOptions:
         "group": "GJJT",
         "account": "develop",
         "maker": "oa",
-        "words": {"记": "01"},
+        "words": {"记": "01", "收": "02", "付": "03", "转": "04"},
         "dimensions": DIMENSIONS,
         "page_size": 5,
         "settle_s": 0,
