@@ -1,8 +1,4 @@
-"""WorkflowService over SOAP, by zeep, which reads the installation's own WSDL.
-
-The WSDL is read once, from the connection's host alone; nothing that it names elsewhere is fetched or called. XML with
-a document type is refused, trees and answers are limited.
-"""
+"""WorkflowService over SOAP; see `include.adapters.soap` for what is not done there."""
 
 from __future__ import annotations
 
@@ -10,10 +6,7 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
-from requests.structures import CaseInsensitiveDict
+from typing import Any
 
 from include.adapters.oa.weaver.interface import (
     ARCHIVE,
@@ -25,57 +18,31 @@ from include.adapters.oa.weaver.interface import (
 )
 from include.adapters.oa.weaver.options import WeaverOptions
 from include.adapters.oa.weaver.web import Web
+from include.adapters.soap import Reply, Service, has_document_type
 from include.connections import Endpoint
 from include.domain.errors import FixConfig, FixData, OutcomeUnknown, RetryLater, VoucherflowError
-
-if TYPE_CHECKING:
-    from zeep import Client
 
 PATH = "/services/WorkflowService"
 LOG_PAGE = 100
 _HEAD = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
-class _Reply:
-    """What zeep wants to know of an answer."""
+class _Courier:
+    """Our own HTTP. Whether a call writes is the thread's that makes it."""
 
-    def __init__(self, status: int, text: str) -> None:
-        self.status_code = status
-        self.content = text.encode()
-        self.headers = CaseInsensitiveDict({"Content-Type": "text/xml; charset=utf-8"})
-        self.encoding = "utf-8"
-
-
-class _Transport:
-    """What zeep sends by: our own HTTP, to the connection's host and nowhere else."""
-
-    def __init__(self, web: Web, address: str) -> None:
+    def __init__(self, web: Web) -> None:
         self._web = web
-        self._address = address
         self.call = threading.local()
 
-    def load(self, url: str) -> bytes:
-        """The WSDL itself.
-
-        Raises:
-            FixConfig: zeep was led elsewhere.
-        """
-        if url != f"{self._address}?wsdl":
-            raise FixConfig(
-                f"泛微的 WSDL 引用了 {url[:200]!r}，不会读取：WSDL 须自成一体，请核对连接 {self._web.name!r} 的地址和 e-cology 的发布设置 / the WSDL "
-                "imports another document, which is not fetched: check the connection's host and how e-cology publishes it"
-            )
+    def fetch(self) -> str:
         answer = self._web.retried(lambda: self._web.send("GET", PATH, params={"wsdl": ""}))
-        return _safe(answer.text, "WSDL").encode()
+        return _safe(answer.text, "WSDL")
 
-    def post_xml(self, address: str, envelope: Any, headers: Mapping[str, str]) -> _Reply:
-        from lxml import etree
-
+    def carry(self, envelope: bytes, headers: Mapping[str, str]) -> Reply:
         writing = bool(getattr(self.call, "writing", False))
-        body = etree.tostring(envelope, xml_declaration=True, encoding="utf-8")
-        answer = self._web.send("POST", PATH, headers=headers, body=body, writing=writing, faults=True)
+        answer = self._web.send("POST", PATH, headers=headers, body=envelope, writing=writing, faults=True)
         try:
-            return _Reply(answer.status, _safe(answer.text, PATH))
+            return Reply(_safe(answer.text, PATH), answer.status)
         except RetryLater as error:
             if not writing:
                 raise
@@ -91,9 +58,15 @@ class SoapInterface(Interface):
         self._web = web
         self._options = options
         self._user = endpoint.login.strip()
-        self._lock = threading.Lock()
-        self._client: Client | None = None
-        self._transport = _Transport(web, web.base + PATH)
+        self._courier = _Courier(web)
+        self._service = Service(
+            web.base + PATH,
+            self._courier,
+            system="泛微",
+            connection=web.name,
+            instead=("并确认 WorkflowService 已开放", "and that WorkflowService is open"),
+            is_checked=options.soap_address == "checked",
+        )
 
     def __repr__(self) -> str:
         return f"SoapInterface({self._web.base!r})"
@@ -199,11 +172,10 @@ class SoapInterface(Interface):
         """One call; the table of what can go wrong with it."""
         from zeep.exceptions import Error, Fault
 
-        client = self._opened()
-        self._transport.call.writing = writing
+        self._courier.call.writing = writing
         failure: VoucherflowError
         try:
-            return _plain(client.service[operation](*arguments))
+            return _plain(self._service.operation(operation)(*arguments))
         except Fault as error:
             failure = self._fault(operation, str(error.message or ""), writing=writing)
         except (Error, AttributeError, KeyError, ValueError, TypeError) as error:
@@ -229,51 +201,6 @@ class SoapInterface(Interface):
             return OutcomeUnknown(f"{where}：结果不明 / the outcome is unknown")
         return RetryLater(f"{where}：稍后重试 / try again later")
 
-    def _opened(self) -> Client:
-        with self._lock:
-            if self._client is None:
-                self._client = self._open()
-            return self._client
-
-    def _open(self) -> Client:
-        """The client of the installation's WSDL.
-
-        Raises:
-            FixConfig: the WSDL is none, or leads elsewhere.
-        """
-        from zeep import Client, Settings
-        from zeep.exceptions import Error
-
-        settings = Settings(
-            strict=True, xml_huge_tree=False, forbid_dtd=True, forbid_entities=True, forbid_external=False,
-            force_https=False,
-        )  # fmt: skip  # imports are refused by _Transport.load, whose message says what to do
-        address = f"{self._web.base}{PATH}"
-        try:
-            client = Client(f"{address}?wsdl", transport=self._transport, settings=settings)
-            stated = client.service._binding_options["address"]  # noqa: SLF001  (zeep has no public word for it)
-        except (Error, AttributeError, KeyError, ValueError, TypeError, OSError) as error:
-            raise FixConfig(
-                f"{address}?wsdl 不是可用的 WSDL（{type(error).__name__}）：请核对连接 {self._web.name!r} 的地址，并确认 WorkflowService 已开放 / "
-                f"no usable WSDL: check the host of connection {self._web.name!r} and that WorkflowService is open"
-            ) from None
-        if self._options.soap_address == "checked" and _place(stated) != _place(address):
-            raise FixConfig(
-                f"泛微的 WSDL 让人调用 {str(stated)[:200]!r}，不是连接 {self._web.name!r} 的 {address!r}：请核对地址；若服务器只是不知道自己的外部名称，设置选项 "
-                f"soap_address: connection / the WSDL sends calls to another address than the connection's: check it; if the "
-                "server merely does not know its outer name, set the option soap_address: connection"
-            )
-        return client
-
-
-def _place(url: object) -> tuple[str, str, int | None, str]:
-    parts = urlsplit(str(url))
-    try:
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        port = None
-    return parts.scheme, (parts.hostname or "").lower(), port, parts.path.rstrip("/")
-
 
 def _safe(text: str, what: str) -> str:
     """The text without its XML declaration (it is UTF-8 from here on).
@@ -282,7 +209,7 @@ def _safe(text: str, what: str) -> str:
         RetryLater: it has a document type, where bombs and external entities live, or is a page for people.
     """
     text = _HEAD.sub("", text, count=1)
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+    if has_document_type(text):
         raise RetryLater(
             f"{what} 的应答含 DOCTYPE，已拒绝：可能是登录页、网关或攻击，请核对地址 / the answer has a DOCTYPE and was refused: a login page, a "
             "gateway or an attack, check the address"
