@@ -190,7 +190,7 @@ class Limiter:
             if max(at, now) > bounds.latest:
                 wait_s = max(at - now, 0.0)
                 raise RetryLater(
-                    f"账务系统限速，需再等 {wait_s:.0f} 秒，未发送 / the ledger's rate limit: {wait_s:.0f} s more to wait, "
+                    f"对方系统限速，需再等 {wait_s:.0f} 秒，未发送 / the other system's rate limit: {wait_s:.0f} s more to wait, "
                     "nothing was sent; it will be tried again",
                     retry_after_s=wait_s,
                 )
